@@ -1,0 +1,4 @@
+//! The codec against Kafka's own bytes, and against bytes nobody should send.
+
+mod golden;
+mod varints;
