@@ -49,7 +49,6 @@ pub struct Config {
 
     /// Which replicas must have a batch before it counts as delivered. Default:
     /// [`Acks::All`].
-    #[doc(alias = "acks")]
     pub acks: Acks,
 
     /// Whether the broker drops the duplicates that retries can cause, and keeps the order of a
@@ -87,7 +86,6 @@ pub struct Config {
 
     /// How often a failed batch is sent again, within `delivery_timeout`. Leave it alone and set
     /// `delivery_timeout` (KIP-91). 0 to 2147483647. Default: 2147483647.
-    #[doc(alias = "retries")]
     pub retries: u32,
 
     /// From the append of a record until it must have succeeded or failed, retries included
