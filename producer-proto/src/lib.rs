@@ -4,16 +4,32 @@
 
 mod batch;
 mod config;
+mod error;
 mod error_code;
+mod event;
 mod ids;
+mod io;
+mod job;
 mod partitioner;
+mod producer;
 mod record;
+mod stats;
 mod time;
+mod timers;
 mod wire;
 
 pub use config::*;
+pub use error::{
+    FatalError, InvalidTopic, Phase, ProduceError, ProduceErrorKind, PushError, TopicError,
+};
 pub use error_code::ErrorCode;
+pub use event::{BrokerState, Cancel, Event, Lane, Persistence, Receipt};
 pub use ids::*;
+pub use io::{Action, ConnectErrorKind, DisconnectReason, Input, Transmit};
+pub use job::{Job, JobResult};
 pub use partitioner::*;
+pub use producer::Producer;
 pub use record::{Header, Record};
+pub use stats::Stats;
 pub use time::Instant;
+pub use timers::TimerKind;

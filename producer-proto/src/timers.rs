@@ -1,0 +1,151 @@
+//! Deadlines with a reason each, and which of them comes first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{ConnectionId, Instant};
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum TimerKind {
+    /// An open batch has lingered long enough.
+    Linger,
+    /// A batch reaches `delivery.timeout.ms`.
+    Delivery,
+    /// A failed batch may be tried again.
+    RetryBackoff,
+    /// A request has waited too long for its answer.
+    RequestTimeout,
+    /// A connection has taken too long to come up.
+    ConnectionSetup,
+    /// A broker may be dialled again.
+    ReconnectBackoff,
+    /// A connection may have been idle for too long.
+    ConnectionIdle,
+    /// A throttled broker may be written to again.
+    Throttle,
+    /// Metadata is due: by age, or after a backoff.
+    Metadata,
+    /// A producer id may be asked for again.
+    ProducerId,
+    /// The deadline of a close.
+    Close,
+}
+
+/// Whose deadline: at most one is armed per key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TimerKey {
+    Close,
+    Setup(ConnectionId),
+    Request(ConnectionId),
+    Idle(ConnectionId),
+    /// By node index.
+    Reconnect(u32),
+    /// By node index.
+    Throttle(u32),
+    Metadata,
+    ProducerId,
+    /// By partition index.
+    Retry(u32),
+}
+
+impl TimerKey {
+    fn kind(self) -> TimerKind {
+        match self {
+            Self::Close => TimerKind::Close,
+            Self::Setup(_) => TimerKind::ConnectionSetup,
+            Self::Request(_) => TimerKind::RequestTimeout,
+            Self::Idle(_) => TimerKind::ConnectionIdle,
+            Self::Reconnect(_) => TimerKind::ReconnectBackoff,
+            Self::Throttle(_) => TimerKind::Throttle,
+            Self::Metadata => TimerKind::Metadata,
+            Self::ProducerId => TimerKind::ProducerId,
+            Self::Retry(_) => TimerKind::RetryBackoff,
+        }
+    }
+}
+
+/// The deadlines that are not constant offsets (those wait in queues of their own).
+#[derive(Default)]
+pub(crate) struct Timers {
+    queue: BTreeSet<(Instant, TimerKey)>,
+    armed: BTreeMap<TimerKey, Instant>,
+}
+
+impl Timers {
+    /// Arms `key`, in place of what it was armed for. [`Instant::MAX`] never comes: it disarms.
+    pub(crate) fn set(&mut self, key: TimerKey, at: Instant) {
+        if at == Instant::MAX {
+            return self.clear(key);
+        }
+        match self.armed.insert(key, at) {
+            Some(old) if old == at => return,
+            Some(old) => {
+                self.queue.remove(&(old, key));
+            }
+            None => {}
+        }
+        self.queue.insert((at, key));
+    }
+
+    pub(crate) fn clear(&mut self, key: TimerKey) {
+        if let Some(at) = self.armed.remove(&key) {
+            self.queue.remove(&(at, key));
+        }
+    }
+
+    pub(crate) fn clear_all(&mut self) {
+        self.queue.clear();
+        self.armed.clear();
+    }
+
+    pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
+        self.armed.contains_key(&key)
+    }
+
+    /// Takes the first deadline that `now` has reached.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<TimerKey> {
+        let &(at, key) = self.queue.first()?;
+        if at > now {
+            return None;
+        }
+        self.clear(key);
+        Some(key)
+    }
+
+    pub(crate) fn first(&self) -> Option<(Instant, TimerKind)> {
+        self.queue.first().map(|&(at, key)| (at, key.kind()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    #[test]
+    fn a_key_has_one_deadline_and_the_earliest_comes_first() {
+        let mut timers = Timers::default();
+        timers.set(TimerKey::Metadata, at(30));
+        timers.set(TimerKey::Close, at(20));
+        timers.set(TimerKey::Metadata, at(10));
+        assert_eq!(timers.first(), Some((at(10), TimerKind::Metadata)));
+        assert_eq!(timers.pop_due(at(9)), None);
+        assert_eq!(timers.pop_due(at(25)), Some(TimerKey::Metadata));
+        assert_eq!(timers.pop_due(at(25)), Some(TimerKey::Close));
+        assert_eq!(timers.pop_due(at(25)), None);
+        assert_eq!(timers.first(), None);
+    }
+
+    #[test]
+    fn the_end_of_time_disarms() {
+        let mut timers = Timers::default();
+        timers.set(TimerKey::Retry(1), at(5));
+        timers.set(TimerKey::Retry(1), Instant::MAX);
+        assert!(!timers.is_armed(TimerKey::Retry(1)));
+        assert_eq!(timers.first(), None);
+    }
+}
