@@ -1,9 +1,24 @@
 //! The wire protocol: bounded reading and writing of what a producer says to a broker and hears
 //! from it. Written by hand for exactly the messages and versions we speak, so that a response is
 //! decoded without intermediate objects and a Produce request never copies its records.
+//!
+//! Bytes from a broker can cost an error and nothing else: every length is checked against the
+//! bytes at hand, work is linear in them, and a body that does not end where its frame ends is
+//! refused, because then both sides disagree about what was said.
 #![allow(dead_code, reason = "until the connection and the scheduler use every part")]
 
+pub(crate) mod api_versions;
+pub(crate) mod frame;
+pub(crate) mod header;
+pub(crate) mod init_producer_id;
+pub(crate) mod metadata;
+pub(crate) mod primitives;
+pub(crate) mod produce;
+pub(crate) mod produce_response;
+pub(crate) mod request;
 pub(crate) mod varint;
+pub(crate) mod versions;
+pub(crate) mod writer;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,7 @@
 //! The codec against Kafka's own bytes, and against bytes nobody should send.
 
 mod golden;
+mod model;
+mod requests;
+mod responses;
 mod varints;
