@@ -1,0 +1,118 @@
+//! The codecs, as Kafka frames them.
+//!
+//! Decompression is for splitting batches that this producer compressed itself. It takes the
+//! expected length, which we know, and writes nothing beyond it. Nothing that comes from a network
+//! reaches it: a producer never reads record batches.
+
+#[cfg(feature = "gzip")]
+mod gzip;
+#[cfg(feature = "lz4")]
+mod lz4;
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+
+use crate::config::{Codec, Compression};
+
+/// The most scratch memory that is kept between two batches.
+const SCRATCH_KEPT: usize = 4 << 20;
+
+thread_local! {
+    /// Setting up a context costs several times what compressing a small batch does. One set for
+    /// each thread, so memory is bounded by the number of threads, not of partitions. The contexts
+    /// carry no state from one batch to the next: the output is the same on every thread.
+    static COMPRESSOR: RefCell<Compressor> = RefCell::default();
+}
+
+/// The records compressed, or `None` when that does not make them smaller.
+pub(super) fn compress(compression: &Compression, records: &[u8]) -> Option<Bytes> {
+    if compression.codec == Codec::None {
+        return None;
+    }
+    COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(compression, records))
+}
+
+/// The records that `compress` made `body` of; `None` when `body` is something else.
+pub(super) fn decompress(codec: Codec, body: &Bytes, len: usize) -> Option<Bytes> {
+    let _decompress: fn(&[u8], &mut [u8]) -> Option<()> = match codec {
+        Codec::None => return (body.len() == len).then(|| body.clone()),
+        #[cfg(feature = "gzip")]
+        Codec::Gzip => gzip::decompress,
+        #[cfg(feature = "snappy")]
+        Codec::Snappy => snappy::decompress,
+        #[cfg(feature = "lz4")]
+        Codec::Lz4 => lz4::decompress,
+        #[cfg(feature = "zstd")]
+        Codec::Zstd => zstd::decompress,
+        #[allow(unreachable_patterns)]
+        _ => return None,
+    };
+    let mut records = vec![0; len];
+    _decompress(body, &mut records)?;
+    Some(Bytes::from(records))
+}
+
+/// The codecs' contexts and an output buffer, used again from batch to batch.
+#[derive(Default)]
+struct Compressor {
+    scratch: Vec<u8>,
+    #[cfg(feature = "gzip")]
+    gzip: gzip::Encoder,
+    #[cfg(feature = "snappy")]
+    snappy: snappy::Encoder,
+    #[cfg(feature = "lz4")]
+    lz4: lz4::Encoder,
+    #[cfg(feature = "zstd")]
+    zstd: zstd::Encoder,
+}
+
+impl Compressor {
+    fn compress(&mut self, compression: &Compression, records: &[u8]) -> Option<Bytes> {
+        let bound = match compression.codec {
+            #[cfg(feature = "snappy")]
+            Codec::Snappy => snappy::bound(records.len()),
+            #[cfg(feature = "lz4")]
+            Codec::Lz4 => lz4::bound(records.len()),
+            #[cfg(feature = "zstd")]
+            Codec::Zstd => zstd::bound(records.len()),
+            // Gzip stops when the output is as long as the input; nobody wants it then.
+            _ => records.len(),
+        };
+        if self.scratch.len() < bound {
+            self.scratch.resize(bound, 0);
+        }
+        let out = &mut self.scratch[..bound];
+        let len: Option<usize> = match compression.codec {
+            #[cfg(feature = "gzip")]
+            Codec::Gzip => self.gzip.compress(compression.level, records, out),
+            #[cfg(feature = "snappy")]
+            Codec::Snappy => self.snappy.compress(records, out),
+            #[cfg(feature = "lz4")]
+            Codec::Lz4 => self.lz4.compress(compression.level, records, out),
+            #[cfg(feature = "zstd")]
+            Codec::Zstd => self.zstd.compress(compression.level, records, out),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        };
+        let compressed = len
+            .filter(|&len| len < records.len())
+            .map(|len| Bytes::copy_from_slice(&self.scratch[..len]));
+        if self.scratch.len() > SCRATCH_KEPT {
+            self.scratch = Vec::new();
+        }
+        compressed
+    }
+}
+
+/// Cuts `len` bytes off the front of `bytes`.
+#[cfg(any(feature = "snappy", feature = "lz4"))]
+fn cut<'a>(bytes: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (front, rest) = bytes.split_at_checked(len)?;
+    *bytes = rest;
+    Some(front)
+}

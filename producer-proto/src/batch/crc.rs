@@ -1,0 +1,127 @@
+//! CRC-32C (Castagnoli), and joining the CRCs of two pieces without hashing either again.
+//!
+//! A batch's CRC covers 40 bytes of header and the body. The header changes when the batch gets
+//! its stamp, the body does not, so the body is hashed once and the two are joined:
+//! `crc(a ‖ b) = crc(a) · x^(8·len(b)) + crc(b)` in GF(2)\[x\] modulo the polynomial.
+//!
+//! Polynomials are bit-reversed, as the CRC is: the highest bit is the coefficient of x^0.
+
+/// The Castagnoli polynomial without its leading term.
+const POLYNOMIAL: u32 = 0x82f6_3b78;
+
+/// The polynomial 1.
+const ONE: u32 = 1 << 31;
+
+/// `p · x`.
+#[inline]
+const fn times_x(p: u32) -> u32 {
+    (p >> 1) ^ (POLYNOMIAL & (p & 1).wrapping_neg())
+}
+
+/// What the four coefficients that `p · x^4` pushes out come back as.
+const CARRY: [u32; 16] = {
+    let mut table = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        table[i] = times_x(times_x(times_x(times_x(i as u32))));
+        i += 1;
+    }
+    table
+};
+
+/// `a · b`, four coefficients of `a` at a time (Horner's scheme from the highest power).
+const fn multiply(a: u32, b: u32) -> u32 {
+    let mut multiples = [0; 16];
+    let mut power = b;
+    let mut bit = 8;
+    while bit > 0 {
+        let mut i = bit;
+        while i < 16 {
+            multiples[i] ^= if i & bit != 0 { power } else { 0 };
+            i += 1;
+        }
+        power = times_x(power);
+        bit >>= 1;
+    }
+    let mut product = 0u32;
+    let mut shift = 0;
+    while shift < 32 {
+        product = (product >> 4)
+            ^ CARRY[(product & 15) as usize]
+            ^ multiples[((a >> shift) & 15) as usize];
+        shift += 4;
+    }
+    product
+}
+
+/// `SHIFTS[k][d]` is x^(8·d·256^k): one factor for each byte of a length.
+const SHIFTS: [[u32; 256]; 4] = {
+    let mut tables = [[ONE; 256]; 4];
+    let mut step = times_x(times_x(times_x(times_x(times_x(times_x(times_x(times_x(ONE))))))));
+    let mut k = 0;
+    while k < 4 {
+        let mut d = 1;
+        while d < 256 {
+            tables[k][d] = multiply(tables[k][d - 1], step);
+            d += 1;
+        }
+        step = multiply(tables[k][255], step);
+        k += 1;
+    }
+    tables
+};
+
+/// The CRC-32C of `bytes`.
+#[inline]
+pub(super) fn crc32c(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iscsi(bytes)
+}
+
+/// The CRC-32C of two pieces one after the other, from the CRC of each and the second's length.
+pub(super) fn join(first: u32, second: u32, second_len: u32) -> u32 {
+    let mut shifted = first;
+    for (table, digit) in SHIFTS.iter().zip(second_len.to_le_bytes()) {
+        if digit != 0 {
+            shifted = multiply(table[usize::from(digit)], shifted);
+        }
+    }
+    shifted ^ second
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_value() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+        assert_eq!(crc32c(b""), 0);
+    }
+
+    #[test]
+    fn joining_equals_hashing_the_whole() {
+        let bytes: Vec<u8> =
+            (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let lengths = (0..600).chain([1 << 10, 16_384, 65_535, 65_536, 65_537, 199_000]);
+        for len in lengths {
+            for first in [0, 1, 40, 1_000] {
+                let whole = &bytes[..first + len];
+                let (a, b) = whole.split_at(first);
+                assert_eq!(
+                    join(crc32c(a), crc32c(b), len as u32),
+                    crc32c(whole),
+                    "{first} + {len}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_of_every_size_compose() {
+        // Appending n zero bytes and then m is appending n + m, up to the largest length.
+        for (n, m) in [(1, 255), (255, 1), (0xffff, 1), (0xff_ffff, 1), (0x7fff_0000, 0xffff)] {
+            let crc = 0x1234_5678;
+            assert_eq!(join(join(crc, 0, n), 0, m), join(crc, 0, n + m));
+        }
+    }
+}

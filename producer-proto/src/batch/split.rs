@@ -1,0 +1,120 @@
+//! Splitting a batch that the broker found too large (KIP-126).
+
+use bytes::Bytes;
+
+use crate::config::Compression;
+
+use super::builder::RawBatch;
+use super::codec;
+use super::header::HEADER_LEN;
+use super::records::{EncodedRecord, body_len, put_prefix, record_len, take_record};
+use super::sealed::{SealedBatch, seal};
+
+/// A part of a batch, a batch of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    /// The part, without a stamp.
+    pub(crate) sealed: SealedBatch,
+    /// The position of its first record among the records of the batch.
+    pub(crate) first: u32,
+}
+
+/// The batch's body is not what was sealed. That is a defect in this crate or in a codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SplitError {
+    /// The codec cannot read what it wrote.
+    #[error("the body of the batch cannot be decompressed")]
+    Decompress,
+    /// The uncompressed body does not hold the records that the batch counts.
+    #[error("the body of the batch does not hold its {expected} records")]
+    Records {
+        /// How many there should be.
+        expected: u32,
+    },
+}
+
+/// Cuts a batch into pieces, in order, of at most `target_bytes` each before compression, headers
+/// included; a record larger than that has a piece to itself.
+///
+/// A batch of two records or more always becomes two pieces or more, whatever the target, so that
+/// splitting again and again comes to an end. Keys, values, headers and timestamps stay as they
+/// are.
+///
+/// The body is one that this producer sealed: nothing from a network is decompressed here.
+///
+/// # Errors
+/// The body does not hold what the batch says; then nothing was split.
+pub(crate) fn split(
+    batch: &SealedBatch,
+    target_bytes: usize,
+    compression: &Compression,
+) -> Result<Vec<Piece>, SplitError> {
+    let records = codec::decompress(batch.codec, &batch.records, batch.uncompressed_len)
+        .ok_or(SplitError::Decompress)?;
+    let malformed = SplitError::Records { expected: batch.count };
+    let mut rest = &records[..];
+    let mut pieces = Vec::new();
+    let mut open = OpenPiece::default();
+    for index in 0..batch.count {
+        let record = take_record(&mut rest).ok_or(malformed)?;
+        let timestamp = batch.base_timestamp.wrapping_add(record.timestamp_delta);
+        let last_of_all = index + 1 == batch.count;
+        if open.count > 0
+            && (!open.has_room(timestamp, &record, target_bytes)
+                || (last_of_all && pieces.is_empty()))
+        {
+            pieces.push(open.seal(compression));
+            open = OpenPiece { first: index, ..OpenPiece::default() };
+        }
+        open.append(timestamp, &record);
+    }
+    if !rest.is_empty() || open.count == 0 {
+        return Err(malformed);
+    }
+    pieces.push(open.seal(compression));
+    Ok(pieces)
+}
+
+#[derive(Default)]
+struct OpenPiece {
+    records: Vec<u8>,
+    first: u32,
+    count: u32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+}
+
+impl OpenPiece {
+    fn has_room(&self, timestamp: i64, record: &EncodedRecord<'_>, target: usize) -> bool {
+        let delta = timestamp.wrapping_sub(self.base_timestamp);
+        let len = record_len(delta, self.count, record.payload.len());
+        HEADER_LEN + self.records.len() + len <= target
+    }
+
+    fn append(&mut self, timestamp: i64, record: &EncodedRecord<'_>) {
+        if self.count == 0 {
+            self.base_timestamp = timestamp;
+            self.max_timestamp = timestamp;
+        }
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        let delta = timestamp.wrapping_sub(self.base_timestamp);
+        let body = body_len(delta, self.count, record.payload.len());
+        let at = self.records.len();
+        let len = record_len(delta, self.count, record.payload.len());
+        self.records.resize(at + len, 0);
+        let at = put_prefix(&mut self.records, at, delta, self.count, body);
+        self.records[at..].copy_from_slice(record.payload);
+        self.count += 1;
+    }
+
+    fn seal(self, compression: &Compression) -> Piece {
+        let raw = RawBatch {
+            records: Bytes::from(self.records),
+            count: self.count,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            holes: Box::default(),
+        };
+        Piece { sealed: seal(&raw, compression), first: self.first }
+    }
+}
