@@ -81,7 +81,7 @@ impl ApiVersionsResponse {
                 TAG_FINALIZED_FEATURES_EPOCH => finalized_features_epoch = field.i64()?,
                 TAG_FINALIZED_FEATURES => {
                     for _ in 0..field.array("finalized features", 6)? {
-                        let name = field.string("feature name")?.to_owned();
+                        let name = field.span("feature name")?.text_lossy(body).into_owned();
                         let level = field.i16()?;
                         let _min_level = field.i16()?;
                         field.skip_tags()?;

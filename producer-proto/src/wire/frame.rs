@@ -54,6 +54,8 @@ pub(crate) struct FrameSplitter {
     max_frame: usize,
     /// The beginning of a frame whose rest is still to come, with its length prefix.
     partial: Vec<u8>,
+    /// The length of that frame's content, once its prefix is there and was checked.
+    expected: Option<usize>,
     /// `partial` was lent out as a whole frame.
     lent: bool,
     failed: Option<FrameError>,
@@ -62,7 +64,7 @@ pub(crate) struct FrameSplitter {
 impl FrameSplitter {
     /// A splitter that refuses frames above `max_frame` bytes, the length prefix not counted.
     pub(crate) fn new(max_frame: usize) -> Self {
-        Self { max_frame, partial: Vec::new(), lent: false, failed: None }
+        Self { max_frame, partial: Vec::new(), expected: None, lent: false, failed: None }
     }
 
     /// Changes the limit for the frames whose length is still to come.
@@ -87,6 +89,7 @@ impl FrameSplitter {
         }
         if self.lent {
             self.lent = false;
+            self.expected = None;
             self.partial.clear();
             self.partial.shrink_to(KEPT_CAPACITY);
         }
@@ -99,11 +102,18 @@ impl FrameSplitter {
                 return Ok(Some(frame));
             }
         }
-        if !self.fill(input, LENGTH_PREFIX) {
-            return Ok(None);
-        }
-        let prefix = self.partial.first_chunk().expect("the prefix was just completed");
-        let length = self.check(*prefix)?;
+        let length = match self.expected {
+            Some(length) => length,
+            None => {
+                if !self.fill(input, LENGTH_PREFIX) {
+                    return Ok(None);
+                }
+                let prefix = self.partial.first_chunk().expect("the prefix was just completed");
+                let length = self.check(*prefix)?;
+                self.expected = Some(length);
+                length
+            }
+        };
         if !self.fill(input, LENGTH_PREFIX + length) {
             return Ok(None);
         }
@@ -142,3 +152,6 @@ impl FrameSplitter {
         Err(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

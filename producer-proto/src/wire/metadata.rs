@@ -118,7 +118,8 @@ impl MetadataResponse {
             }
         }
         if version >= 2 {
-            response.cluster_id = reader.nullable_string("cluster id")?.map(str::to_owned);
+            let cluster_id = reader.nullable_span("cluster id")?;
+            response.cluster_id = cluster_id.map(|id| id.text_lossy(body).into_owned());
         }
         response.controller_id = reader.i32()?;
         let count = reader.array("topics", 9)?;

@@ -1,14 +1,14 @@
 //! Bounded reading of Kafka's primitive types.
 //!
 //! Every length is compared with the bytes at hand before it is used, so a lying peer costs an
-//! error and never memory. Strings, bytes and arrays have two encodings, classic (fixed-size
-//! lengths) and compact (KIP-482); a [`Reader`] is made for one of them, as a message version is
-//! either flexible or not.
+//! error and never memory. Strings and arrays have two encodings, classic (fixed-size lengths)
+//! and compact (KIP-482); a [`Reader`] is made for one of them, as a message version is either
+//! flexible or not.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::varint::{self, VarintError};
+use super::varint::{VarintError, get_uvarint};
 use crate::ids::Uuid;
 
 /// Why bytes could not be decoded.
@@ -33,8 +33,6 @@ pub(crate) enum DecodeReason {
     Null,
     /// A varint with more bits than its type.
     VarintOverflow,
-    /// Text that is not UTF-8.
-    NotUtf8,
     /// A tag that repeats or does not ascend.
     TagOrder { tag: u32 },
     /// Bytes after the end.
@@ -51,7 +49,6 @@ impl fmt::Display for DecodeError {
             }
             DecodeReason::Null => f.write_str("must not be null"),
             DecodeReason::VarintOverflow => f.write_str("varint has too many bits"),
-            DecodeReason::NotUtf8 => f.write_str("not UTF-8"),
             DecodeReason::TagOrder { tag } => write!(f, "tag {tag} is not above the one before"),
             DecodeReason::Trailing { left } => write!(f, "{left} bytes too many"),
         }
@@ -103,7 +100,7 @@ macro_rules! fixed {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader over all of `bytes`; `flexible` says whether strings, bytes and arrays are compact
+    /// A reader over all of `bytes`; `flexible` says whether strings and arrays are compact
     /// and structs end with tagged fields.
     pub(crate) fn new(bytes: &'a [u8], flexible: bool) -> Self {
         Self { bytes, at: 0, flexible }
@@ -127,7 +124,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fixed!(i8, i16, i32, i64);
+    fixed!(i16, i32, i64);
 
     /// One byte; anything but zero is true.
     #[inline]
@@ -142,34 +139,15 @@ impl<'a> Reader<'a> {
 
     /// An unsigned varint.
     pub(crate) fn uvarint(&mut self) -> Result<u32, DecodeError> {
-        self.varint_with("unsigned varint", varint::get_uvarint)
-    }
-
-    /// A zigzag varint.
-    pub(crate) fn varint(&mut self) -> Result<i32, DecodeError> {
-        self.varint_with("varint", varint::get_varint)
-    }
-
-    /// A zigzag varlong.
-    pub(crate) fn varlong(&mut self) -> Result<i64, DecodeError> {
-        self.varint_with("varlong", varint::get_varlong)
-    }
-
-    /// A string that must not be null and must be UTF-8.
-    pub(crate) fn string(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
-        let offset = self.at;
-        self.nullable_string(what)?.ok_or(DecodeError { what, offset, reason: DecodeReason::Null })
-    }
-
-    /// A string that must be UTF-8.
-    pub(crate) fn nullable_string(
-        &mut self,
-        what: &'static str,
-    ) -> Result<Option<&'a str>, DecodeError> {
-        let offset = self.at;
-        let Some(span) = self.nullable_span(what)? else { return Ok(None) };
-        let text = std::str::from_utf8(span.bytes(self.bytes));
-        text.map(Some).map_err(|_| DecodeError { what, offset, reason: DecodeReason::NotUtf8 })
+        let reason = match get_uvarint(self.rest()) {
+            Ok((value, length)) => {
+                self.at += length;
+                return Ok(value);
+            }
+            Err(VarintError::Truncated) => DecodeReason::Truncated { left: self.remaining() },
+            Err(VarintError::Overflow) => DecodeReason::VarintOverflow,
+        };
+        Err(self.error("varint", reason))
     }
 
     /// Where a string lies that must not be null; its content is not looked at.
@@ -183,23 +161,8 @@ impl<'a> Reader<'a> {
         &mut self,
         what: &'static str,
     ) -> Result<Option<Span>, DecodeError> {
-        let length = self.length(what, 1, |reader| reader.i16().map(i64::from))?;
+        let length = self.length(what, 1, Self::i16)?;
         Ok(length.map(|length| self.advance(length)))
-    }
-
-    /// Bytes that must not be null.
-    pub(crate) fn bytes(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
-        let offset = self.at;
-        self.nullable_bytes(what)?.ok_or(DecodeError { what, offset, reason: DecodeReason::Null })
-    }
-
-    /// Bytes or null.
-    pub(crate) fn nullable_bytes(
-        &mut self,
-        what: &'static str,
-    ) -> Result<Option<&'a [u8]>, DecodeError> {
-        let length = self.length(what, 1, |reader| reader.i32().map(i64::from))?;
-        Ok(length.map(|length| self.advance(length).bytes(self.bytes)))
     }
 
     /// The element count of an array that must not be null. `min_element` is the least number of
@@ -210,7 +173,7 @@ impl<'a> Reader<'a> {
         min_element: usize,
     ) -> Result<usize, DecodeError> {
         let offset = self.at;
-        let count = self.length(what, min_element, |reader| reader.i32().map(i64::from))?;
+        let count = self.length(what, min_element, Self::i32)?;
         count.ok_or(DecodeError { what, offset, reason: DecodeReason::Null })
     }
 
@@ -273,17 +236,19 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A length or count, checked against the bytes left; `None` for null.
-    fn length(
+    /// A length or count, checked against the bytes left; `None` for null. `classic` reads the
+    /// length of the encoding that is not compact.
+    fn length<T: Into<i64>>(
         &mut self,
         what: &'static str,
         min_element: usize,
-        classic: impl FnOnce(&mut Self) -> Result<i64, DecodeError>,
+        classic: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<usize>, DecodeError> {
         debug_assert!(min_element > 0);
         let offset = self.at;
         // The compact form stores length + 1, so that both forms have -1 for null.
-        let length = if self.flexible { i64::from(self.uvarint()?) - 1 } else { classic(self)? };
+        let length =
+            if self.flexible { i64::from(self.uvarint()?) - 1 } else { classic(self)?.into() };
         if length == -1 {
             return Ok(None);
         }
@@ -310,23 +275,6 @@ impl<'a> Reader<'a> {
                 Ok(*bytes)
             }
             None => Err(self.error(what, DecodeReason::Truncated { left: self.remaining() })),
-        }
-    }
-
-    fn varint_with<T>(
-        &mut self,
-        what: &'static str,
-        get: impl FnOnce(&[u8]) -> Result<(T, usize), VarintError>,
-    ) -> Result<T, DecodeError> {
-        match get(self.rest()) {
-            Ok((value, length)) => {
-                self.at += length;
-                Ok(value)
-            }
-            Err(VarintError::Truncated) => {
-                Err(self.error(what, DecodeReason::Truncated { left: self.remaining() }))
-            }
-            Err(VarintError::Overflow) => Err(self.error(what, DecodeReason::VarintOverflow)),
         }
     }
 

@@ -16,7 +16,7 @@ const TAG_CURRENT_LEADER: u32 = 0;
 /// A decoded response whose memory is used again for the next one: without errors in the answer,
 /// decoding allocates nothing once the vectors have grown to the usual number of partitions.
 /// Values are as received; a [`Span`] refers to the decoded body.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct ProduceResponse {
     /// In the order received, which is not the order of the request.
     pub(crate) partitions: Vec<ProducePartition>,
@@ -134,11 +134,11 @@ impl ProduceResponse {
         let base_offset = reader.i64()?;
         let log_append_time = reader.i64()?;
         let log_start_offset = if version >= 5 { reader.i64()? } else { -1 };
-        // A frame has fewer bytes than an i32 can count, and a record error takes at least five.
+        // A frame has fewer bytes than an i32 can count, and a record error takes six.
         let first_error = self.record_errors.len() as u32;
         let mut error_message = None;
         if version >= 8 {
-            for _ in 0..reader.array("record errors", 5)? {
+            for _ in 0..reader.array("record errors", 6)? {
                 let batch_index = reader.i32()?;
                 let message = reader.nullable_span("record error message")?;
                 reader.skip_tags()?;

@@ -7,6 +7,7 @@ use super::model::{decode, expected};
 use crate::wire::frame::FrameSplitter;
 use crate::wire::header::{ApiKey, correlation_id, split_response};
 use crate::wire::primitives::{DecodeReason, Reader};
+use crate::wire::produce_response::ProduceResponse;
 
 /// A golden response.
 pub(super) struct Response {
@@ -106,6 +107,27 @@ fn recorded_answers_of_real_brokers() {
         let (_, body) = split_response(api, version, frame).expect("a header");
         let ours = decode(api, version, body).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert_eq!(ours, expected(api, answered, &line["response_json"]), "{line}");
+    }
+}
+
+/// One value decodes answer after answer: nothing of the one before shows, and no memory is
+/// allocated when the answer is not longer.
+#[test]
+fn produce_responses_reuse_their_memory() {
+    let mut reused = ProduceResponse::default();
+    for Response { api, version, body, line } in golden_responses() {
+        if api != ApiKey::Produce {
+            continue;
+        }
+        let mut fresh = ProduceResponse::default();
+        fresh.decode_into(&body, version).expect("golden");
+        reused.decode_into(&body, version).expect("golden");
+        assert_eq!(reused, fresh, "{line}");
+        let memory = (reused.partitions.as_ptr(), reused.record_errors.as_ptr());
+        reused.decode_into(&body, version).expect("golden");
+        assert_eq!((reused.partitions.as_ptr(), reused.record_errors.as_ptr()), memory);
+        reused.decode_into(&body[..body.len() - 1], version).expect_err("cut");
+        assert_eq!(reused, ProduceResponse::default(), "nothing is left");
     }
 }
 
