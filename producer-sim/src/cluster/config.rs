@@ -1,0 +1,156 @@
+//! What a cluster and its topics are made of.
+
+use producer_proto::Uuid;
+use std::time::Duration;
+
+/// A broker's identity and the address that metadata gives out for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerSpec {
+    /// Node id.
+    pub id: i32,
+    /// Advertised host name.
+    pub host: String,
+    /// Advertised port.
+    pub port: u16,
+    /// Rack, if any.
+    pub rack: Option<String>,
+}
+
+/// How much of what was appended a partition keeps. Offsets, counts and producer states are
+/// always kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Retention {
+    /// Every record, for tests that compare logs.
+    #[default]
+    All,
+    /// The last so many records of each partition.
+    Last(usize),
+    /// No record at all, for long runs: memory stays bounded.
+    CountOnly,
+}
+
+/// The settings of a [`Cluster`](super::Cluster). Start from [`ClusterConfig::new`].
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// The brokers.
+    pub brokers: Vec<BrokerSpec>,
+    /// Whether a Metadata request may create topics (`auto.create.topics.enable`). Default true.
+    pub auto_create_topics: bool,
+    /// How a topic created that way looks; default one partition, as Kafka has it.
+    pub auto_create: TopicConfig,
+    /// Wall-clock time at [`Instant::ZERO`](producer_proto::Instant::ZERO), milliseconds since the
+    /// Unix epoch. Default 1,700,000,000,000.
+    pub wall_clock_millis: i64,
+    /// What partitions keep. Default all.
+    pub retention: Retention,
+    /// How many of the latest requests [`Cluster::requests`](super::Cluster::requests) remembers.
+    /// Default all.
+    pub request_history: usize,
+    /// Whether Produce 10 and later names the new leader in NOT_LEADER_OR_FOLLOWER (KIP-951).
+    /// Default true.
+    pub leader_hints: bool,
+    /// Whether each batch is read to its last byte, CRC included, and whatever is wrong with it
+    /// becomes a [`Violation`](super::Violation), also where the answer does not depend on it.
+    /// Default true.
+    pub verify_batches: bool,
+    /// Whether topics and partitions come back in another order than they were asked for, as with
+    /// real brokers. Default true.
+    pub shuffle_answers: bool,
+}
+
+impl ClusterConfig {
+    /// A cluster of `brokers` brokers with ids 1 to `brokers`, at `broker-<id>:9092`.
+    pub fn new(brokers: i32) -> Self {
+        let spec = |id| BrokerSpec { id, host: format!("broker-{id}"), port: 9092, rack: None };
+        Self {
+            brokers: (1..=brokers).map(spec).collect(),
+            auto_create_topics: true,
+            auto_create: TopicConfig::new(1),
+            wall_clock_millis: 1_700_000_000_000,
+            retention: Retention::All,
+            request_history: usize::MAX,
+            leader_hints: true,
+            verify_batches: true,
+            shuffle_answers: true,
+        }
+    }
+}
+
+impl Default for ClusterConfig {
+    /// One broker.
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+/// The settings of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicConfig {
+    /// Number of partitions, at least 1.
+    pub partitions: i32,
+    /// Replicas per partition; capped at the number of brokers. Default 1.
+    pub replication: usize,
+    /// `max.message.bytes`: the largest batch, as sent, that is accepted. Default 1,048,588.
+    pub max_message_bytes: usize,
+    /// Whether records get the broker's time (`message.timestamp.type=LogAppendTime`). Default
+    /// false.
+    pub append_time: bool,
+    /// Whether the topic is compacted, so that records need a key. Default false.
+    pub compacted: bool,
+    /// `min.insync.replicas`, capped at the number of replicas. Default 1.
+    pub min_insync_replicas: usize,
+    /// `message.timestamp.before.max.ms`: how old a create time may be. Default unlimited.
+    pub timestamp_before_max: Option<Duration>,
+    /// `message.timestamp.after.max.ms`: how far ahead a create time may be. Default one hour.
+    pub timestamp_after_max: Option<Duration>,
+    /// The topic's id; default one that the cluster chooses.
+    pub id: Option<Uuid>,
+}
+
+impl TopicConfig {
+    /// A topic with this many partitions and Kafka's defaults.
+    pub fn new(partitions: i32) -> Self {
+        Self {
+            partitions,
+            replication: 1,
+            max_message_bytes: 1_048_588,
+            append_time: false,
+            compacted: false,
+            min_insync_replicas: 1,
+            timestamp_before_max: None,
+            timestamp_after_max: Some(Duration::from_secs(3600)),
+            id: None,
+        }
+    }
+
+    /// Sets [`TopicConfig::max_message_bytes`].
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_message_bytes = bytes;
+        self
+    }
+
+    /// Turns on [`TopicConfig::append_time`].
+    pub fn append_time(mut self) -> Self {
+        self.append_time = true;
+        self
+    }
+
+    /// Turns on [`TopicConfig::compacted`].
+    pub fn compacted(mut self) -> Self {
+        self.compacted = true;
+        self
+    }
+
+    /// Sets [`TopicConfig::replication`] and [`TopicConfig::min_insync_replicas`].
+    pub fn replicated(mut self, replicas: usize, min_insync: usize) -> Self {
+        self.replication = replicas;
+        self.min_insync_replicas = min_insync;
+        self
+    }
+
+    /// Sets [`TopicConfig::id`].
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.id = Some(id);
+        self
+    }
+}

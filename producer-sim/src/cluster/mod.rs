@@ -1,0 +1,201 @@
+//! Brokers without sockets: bytes in, bytes out, in virtual time.
+
+mod apis;
+mod config;
+mod conn;
+mod control;
+mod dispatch;
+mod observe;
+mod produce;
+mod producer_state;
+mod refuse;
+mod rule;
+mod topic;
+
+pub use config::{BrokerSpec, ClusterConfig, Retention, TopicConfig};
+pub use conn::Output;
+pub use observe::{ReceivedBatch, ReceivedRequest, RequestBody, Violation};
+pub use rule::{Moment, Rule, RuleId};
+pub use topic::{LogCounts, PartitionImage};
+
+use conn::{Answer, Conn};
+use kafka_protocol::messages::ApiKey;
+use producer_proto::{Instant, Uuid};
+use rule::Rules;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+use topic::Topic;
+
+/// Identifies one connection to a broker of a [`Cluster`]; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// Answers a connection in place of Kafka (see [`Cluster::set_raw_peer`]).
+type RawPeer = Box<dyn FnMut(ConnId, &[u8]) -> Vec<Output> + Send>;
+
+struct Broker {
+    spec: BrokerSpec,
+    up: bool,
+    /// As advertised, sense or nonsense.
+    versions: BTreeMap<i16, (i16, i16)>,
+    throttle: Duration,
+    frozen: Option<BTreeMap<String, (Uuid, Vec<PartitionImage>)>>,
+    raw: Option<RawPeer>,
+    accepted: u64,
+}
+
+/// A Kafka cluster as a producer sees it: brokers that share topics, partitions and logs.
+///
+/// Sans-IO: [`Cluster::receive`] takes a connection's bytes, [`Cluster::poll_output`] gives the
+/// answers that are due. It speaks ApiVersions 0-4, Metadata 0-13, Produce 3-13 and
+/// InitProducerId 0-5 (without transactions) as Apache Kafka 4.3 does, and does to them whatever
+/// [`Rule`]s say. The same calls at the same times always give the same bytes.
+///
+/// ```
+/// use producer_sim::{Cluster, ClusterConfig, Instant, TopicConfig};
+/// let mut cluster = Cluster::new(ClusterConfig::new(3));
+/// cluster.create_topic("orders", TopicConfig::new(6));
+/// let conn = cluster.connect(Instant::ZERO, 1).expect("broker 1 is up");
+/// cluster.receive(Instant::ZERO, conn, b"\0\0\0\x0a\0\x12\0\0\0\0\0\x07\xff\xff");
+/// assert!(cluster.poll_output(Instant::ZERO, conn).is_some());
+/// assert!(cluster.violations().is_empty());
+/// ```
+pub struct Cluster {
+    config: ClusterConfig,
+    brokers: BTreeMap<i32, Broker>,
+    topics: BTreeMap<String, Topic>,
+    conns: BTreeMap<ConnId, Conn>,
+    rules: Rules,
+    requests: VecDeque<ReceivedRequest>,
+    request_count: u64,
+    violations: Vec<Violation>,
+    next_conn: u64,
+    next_topic: u64,
+    next_producer_id: i64,
+}
+
+/// A broker that is down, or does not exist, takes no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionRefused;
+
+impl fmt::Display for ConnectionRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connection refused")
+    }
+}
+
+impl std::error::Error for ConnectionRefused {}
+
+/// What the brokers advertise unless told otherwise. Produce begins with 0 although everything
+/// below 3 is refused, as with real brokers (KAFKA-18659).
+const ADVERTISED: [(ApiKey, i16, i16); 4] = [
+    (ApiKey::Produce, 0, 13),
+    (ApiKey::Metadata, 0, 13),
+    (ApiKey::ApiVersions, 0, 4),
+    (ApiKey::InitProducerId, 0, 5),
+];
+
+impl Cluster {
+    /// A cluster without topics, all brokers up.
+    pub fn new(config: ClusterConfig) -> Self {
+        let mut cluster = Self {
+            brokers: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            conns: BTreeMap::new(),
+            rules: Rules::default(),
+            requests: VecDeque::new(),
+            request_count: 0,
+            violations: Vec::new(),
+            next_conn: 0,
+            next_topic: 0,
+            next_producer_id: 1,
+            config,
+        };
+        for spec in cluster.config.brokers.clone() {
+            cluster.add_broker(spec);
+        }
+        cluster
+    }
+
+    /// Opens a connection to a broker.
+    pub fn connect(&mut self, now: Instant, broker: i32) -> Result<ConnId, ConnectionRefused> {
+        let id = ConnId(self.next_conn);
+        let host = self.brokers.get_mut(&broker).filter(|b| b.up).ok_or(ConnectionRefused)?;
+        host.accepted += 1;
+        self.next_conn += 1;
+        self.conns.insert(id, Conn::new(broker));
+        self.raw_receive(now, id, &[]);
+        Ok(id)
+    }
+
+    /// Takes bytes that a client sent, cut in any way. Bytes for an unknown or closed connection
+    /// are ignored.
+    pub fn receive(&mut self, now: Instant, id: ConnId, bytes: &[u8]) {
+        if self.raw_receive(now, id, bytes) {
+            return;
+        }
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if conn.closed || conn.dead {
+            return;
+        }
+        if let Err(length) = conn.push_bytes(now, bytes) {
+            self.violation(now, id, format!("frame length {length}"));
+            if let Some(conn) = self.conns.get_mut(&id) {
+                conn.close();
+                conn.answers.push_back(Answer::Close);
+            }
+            return;
+        }
+        self.pump(now, id);
+    }
+
+    /// The next thing a connection has for its client at `now`. Call until it is `None`.
+    pub fn poll_output(&mut self, now: Instant, id: ConnId) -> Option<Output> {
+        self.pump(now, id);
+        self.conns.get_mut(&id)?.poll_output(now)
+    }
+
+    /// When the next delayed answer or stalled request of any connection is due. It may lie in the
+    /// past: then output is waiting.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.conns.values().filter_map(Conn::poll_timeout).min()
+    }
+
+    /// Carries out stalled requests that are due at `now`, also those of clients that have gone.
+    pub fn advance(&mut self, now: Instant) {
+        let due: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.poll_timeout().is_some_and(|at| at <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            self.pump(now, id);
+        }
+    }
+
+    /// The client end has closed. Whole requests that had arrived still take effect in their turn;
+    /// their answers go nowhere.
+    pub fn disconnect(&mut self, now: Instant, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.client_gone = true;
+            conn.answers.clear();
+        }
+        self.pump(now, id);
+    }
+
+    fn violation(&mut self, at: Instant, conn: ConnId, what: impl Into<String>) {
+        let broker = self.conns.get(&conn).map_or(-1, |c| c.broker);
+        self.violations.push(Violation { at, broker, conn, what: what.into() });
+    }
+
+    fn wall_clock(&self, now: Instant) -> i64 {
+        let millis = i64::try_from(now.as_micros() / 1_000).unwrap_or(i64::MAX);
+        self.config.wall_clock_millis.saturating_add(millis)
+    }
+
+    fn broker_ids(&self) -> Vec<i32> {
+        self.brokers.keys().copied().collect()
+    }
+}

@@ -1,0 +1,9 @@
+//! The simulated brokers against what Kafka's own library wrote and what real brokers answered
+//! (`golden/`, recorded from Apache Kafka 4.3.0), and the scripting of faults.
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod exchanges;
+mod golden;
+mod records;
+mod rules;
