@@ -7,7 +7,10 @@
 mod bootstrap;
 mod choices;
 mod error;
+mod properties;
+mod properties_file;
 mod settings;
+mod values;
 
 use std::time::Duration;
 
@@ -285,7 +288,8 @@ impl Default for Config {
 impl Config {
     /// The defaults, with these bootstrap servers: `host:port`, several separated by commas.
     pub fn new(bootstrap_servers: impl AsRef<str>) -> Self {
-        Self { bootstrap_servers: split_list(bootstrap_servers.as_ref()), ..Self::default() }
+        let servers = bootstrap_servers.as_ref().split(',').map(|server| server.trim().to_owned());
+        Self { bootstrap_servers: servers.collect(), ..Self::default() }
     }
 
     /// Checks every range and every rule between settings.
@@ -296,15 +300,6 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.resolve().map(drop)
     }
-}
-
-/// The entries of a comma-separated list. Empty entries stay, for the check to find; only an
-/// empty list has none.
-fn split_list(list: &str) -> Vec<String> {
-    if list.trim().is_empty() {
-        return Vec::new();
-    }
-    list.split(',').map(|entry| entry.trim().to_owned()).collect()
 }
 
 #[cfg(test)]

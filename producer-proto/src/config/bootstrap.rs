@@ -17,7 +17,7 @@ pub(super) fn parse_bootstrap(servers: &[String]) -> Result<Vec<(Arc<str>, u16)>
     for server in servers {
         let (host, port) = parse_server(server)?;
         if parsed.iter().any(|(h, p)| h.eq_ignore_ascii_case(host) && *p == port) {
-            return Err(invalid(NAME, server, "each server once"));
+            return Err(invalid(NAME, server, "a server that is not there already"));
         }
         parsed.push((host.into(), port));
     }
@@ -38,35 +38,35 @@ fn parse_server(server: &str) -> Result<(&str, u16), ConfigError> {
         }
     };
     let Some((host, port)) = address.rsplit_once(':') else {
-        return Err(wrong("host:port; the port is missing"));
+        return Err(wrong("host:port (the port is missing)"));
     };
     let host = if let Some(inner) = host.strip_prefix('[') {
-        let address = inner.strip_suffix(']').ok_or_else(|| wrong("[IPv6]:port"))?;
+        let address = inner.strip_suffix(']').ok_or_else(|| wrong("[IPv6 address]:port"))?;
         // A zone ("%eth0") is the resolver's business.
         let bare = address.split_once('%').map_or(address, |(bare, _)| bare);
         if bare.parse::<Ipv6Addr>().is_err() {
-            return Err(wrong("an IPv6 address in brackets"));
+            return Err(wrong("[IPv6 address]:port"));
         }
         address
     } else {
         if host.contains(':') {
-            return Err(wrong("host:port, with an IPv6 address in brackets and a port behind"));
+            return Err(wrong("host:port (an IPv6 address is in brackets)"));
         }
         host
     };
     if host.is_empty() {
-        return Err(wrong("host:port; the host is missing"));
+        return Err(wrong("host:port (the host is missing)"));
     }
     let allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'%' | b':');
     if !host.bytes().all(allowed) {
-        return Err(wrong("host:port, the host of ASCII letters, digits, '-', '.' and '_'"));
+        return Err(wrong("host:port (the host of ASCII letters, digits, '-', '.' and '_')"));
     }
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(wrong("host:port, the port a number"));
+        return Err(wrong("host:port (the port is a number)"));
     }
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok((host, port)),
-        _ => Err(wrong("ports 1 to 65535")),
+        _ => Err(wrong("host:port (ports are 1 to 65535)")),
     }
 }

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum ConfigError {
     /// The value is not of the setting's type, or out of its range.
-    #[error("{name}: {value:?} is not allowed, only {allowed}")]
+    #[error("{name}: {value:?} is not allowed, it must be {allowed}")]
     Invalid {
         /// The setting.
         name: &'static str,

@@ -8,7 +8,7 @@ use super::bootstrap::parse_bootstrap;
 use super::{Acks, Codec, Config, ConfigError, MetadataRecoveryStrategy, PartitionerKind};
 
 /// Longer durations count as this long: twice it still fits a [`Duration`].
-const FOREVER: Duration = Duration::from_millis(i64::MAX as u64);
+pub(super) const FOREVER: Duration = Duration::from_millis(i64::MAX as u64);
 /// The longest time that fits the protocol's and Java's 32-bit milliseconds.
 const MAX_I32_MS: Duration = Duration::from_millis(i32::MAX as u64);
 const ONE_MS: Duration = Duration::from_millis(1);
