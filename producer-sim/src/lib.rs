@@ -13,9 +13,13 @@
 #![deny(missing_docs)]
 
 mod cluster;
+#[cfg(feature = "net")]
+mod net;
 pub mod records;
 
 pub use cluster::*;
 pub use kafka_protocol::ResponseError;
 pub use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
+#[cfg(feature = "net")]
+pub use net::NetCluster;
 pub use producer_proto::{Instant, Uuid};

@@ -74,6 +74,15 @@ impl ClusterConfig {
             shuffle_answers: true,
         }
     }
+
+    /// For long and fast runs: memory stays bounded (no record and only the last 1000 requests
+    /// are kept), and a batch is read no more than a broker has to.
+    pub fn bounded(mut self) -> Self {
+        self.retention = Retention::CountOnly;
+        self.request_history = 1000;
+        self.verify_batches = false;
+        self
+    }
 }
 
 impl Default for ClusterConfig {

@@ -87,6 +87,9 @@ impl fmt::Display for ConnectionRefused {
 
 impl std::error::Error for ConnectionRefused {}
 
+/// Further ones tell nothing new and would only fill the memory.
+const MAX_VIOLATIONS: usize = 10_000;
+
 /// What the brokers advertise unless told otherwise. Produce begins with 0 although everything
 /// below 3 is refused, as with real brokers (KAFKA-18659).
 const ADVERTISED: [(ApiKey, i16, i16); 4] = [
@@ -186,6 +189,9 @@ impl Cluster {
     }
 
     fn violation(&mut self, at: Instant, conn: ConnId, what: impl Into<String>) {
+        if self.violations.len() == MAX_VIOLATIONS {
+            return;
+        }
         let broker = self.conns.get(&conn).map_or(-1, |c| c.broker);
         self.violations.push(Violation { at, broker, conn, what: what.into() });
     }

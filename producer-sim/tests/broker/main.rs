@@ -5,5 +5,7 @@
 mod client;
 mod exchanges;
 mod golden;
+#[cfg(feature = "net")]
+mod net;
 mod records;
 mod rules;
