@@ -16,6 +16,7 @@ mod cluster;
 #[cfg(feature = "net")]
 mod net;
 pub mod records;
+mod world;
 
 pub use cluster::*;
 pub use kafka_protocol::ResponseError;
@@ -23,3 +24,4 @@ pub use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 #[cfg(feature = "net")]
 pub use net::NetCluster;
 pub use producer_proto::{Instant, Uuid};
+pub use world::*;
