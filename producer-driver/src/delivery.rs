@@ -1,0 +1,127 @@
+//! The result of one record.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::block::block_on;
+use crate::completion::{Completion, Outcome};
+use crate::error::DeliveryError;
+
+/// Where a delivered record is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordMetadata {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The partition.
+    pub partition: i32,
+    /// The record's offset; `None` when the broker does not say (acks 0, or a duplicate older
+    /// than its memory).
+    pub offset: Option<i64>,
+    /// Milliseconds since the Unix epoch: the broker's append time where the topic is so
+    /// configured, else the record's own timestamp.
+    pub timestamp: i64,
+}
+
+/// The result of one accepted record, as it becomes known.
+///
+/// A future for any executor, and blocking waits for plain threads. May be polled again after it
+/// was ready, and gives the same result.
+///
+/// Dropping it changes nothing for the record, which is produced all the same; only its result
+/// goes unseen. It keeps neither the producer nor the record's bytes.
+///
+/// Waiting tells the producer so: a batch that nobody adds to and everybody waits for is sent
+/// without lingering.
+#[derive(Debug)]
+#[must_use = "the result of a record says whether it was delivered; drop it to ignore that"]
+pub struct Delivery {
+    completion: Arc<Completion>,
+    index: u32,
+    awaited: bool,
+    timestamp: i64,
+}
+
+impl Delivery {
+    pub(crate) fn new(completion: Arc<Completion>, index: u32, timestamp: i64) -> Self {
+        Self { completion, index, awaited: false, timestamp }
+    }
+
+    /// The topic the record goes to.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.completion.topic
+    }
+
+    /// Whether the result is known.
+    pub fn is_done(&self) -> bool {
+        self.completion.outcome(self.index, |_, _| ()).is_some()
+    }
+
+    /// The result, if it is known.
+    ///
+    /// # Errors
+    /// As the future: why the record was not delivered, and whether it may be in the log.
+    pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
+        self.completion.outcome(self.index, |place, outcome| match outcome {
+            Outcome::Delivered { partition, base_offset, append_time } => Ok(RecordMetadata {
+                topic: self.completion.topic.clone(),
+                partition: *partition,
+                offset: base_offset.and_then(|base| base.checked_add(i64::from(place))),
+                timestamp: append_time.unwrap_or(self.timestamp),
+            }),
+            Outcome::Failed(error) => Err(error.clone()),
+        })
+    }
+
+    /// Blocks this thread until the result is known; at most until the delivery timeout. Not for
+    /// async code, and never on the thread that turns the driver.
+    ///
+    /// # Errors
+    /// Why the record was not delivered, and whether it may be in the log all the same.
+    pub fn wait(mut self) -> Result<RecordMetadata, DeliveryError> {
+        block_on(&mut self, None).expect("without a deadline the result comes first")
+    }
+
+    /// Blocks this thread until the result is known or `timeout` has passed; then `None`, and the
+    /// result can be asked for again. Not for async code.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(
+        &mut self,
+        timeout: Duration,
+    ) -> Option<Result<RecordMetadata, DeliveryError>> {
+        block_on(self, Instant::now().checked_add(timeout))
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<RecordMetadata, DeliveryError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(result) = self.try_result() {
+            return Poll::Ready(result);
+        }
+        if !self.completion.wait(self.index, context.waker()) {
+            let result = self.try_result().expect("a record that needs no wait has its outcome");
+            return Poll::Ready(result);
+        }
+        if !self.awaited {
+            self.awaited = true;
+            if let Some(shared) = self.completion.shared.upgrade() {
+                shared.expedite(self.completion.batch);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.awaited && !self.is_done() {
+            self.completion.forget(self.index);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The environment's half: bytes, time and jobs between the core and an adapter.
+
+mod link;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant as StdInstant;
+
+use producer_proto::{
+    Action, BrokerId, Config, ConfigError, ConnectErrorKind, ConnectionId, DisconnectReason, Event,
+    Input,
+};
+
+use crate::handle::Handle;
+use crate::job::Work;
+use crate::shared::Shared;
+use crate::state::Drained;
+use link::Link;
+
+/// How often one turn goes round before it gives the thread back.
+const ROUNDS: usize = 8;
+
+/// How much one read takes.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// Makes a producer: the handle for the application, the driver for the adapter. Nothing happens
+/// before the driver is turned.
+///
+/// `S` is the adapter's stream: non-blocking, and already connected when it comes in. `seed` is
+/// best drawn by [`system_seed`](crate::system_seed).
+///
+/// # Errors
+/// The first setting that is out of range or contradicts another.
+pub fn pair<S: Read + Write>(
+    config: &Config,
+    seed: [u8; 32],
+) -> Result<(Handle, Driver<S>), ConfigError> {
+    let shared = Shared::new(config, seed)?;
+    let driver = Driver {
+        shared: shared.clone(),
+        links: BTreeMap::new(),
+        dialling: BTreeSet::new(),
+        inputs: Vec::new(),
+        drained: Drained::default(),
+        buffer: vec![0; READ_BUFFER].into(),
+        is_closed: false,
+    };
+    Ok((Handle::new(shared), driver))
+}
+
+/// What a [`Driver`] asks of its adapter, during [`Driver::turn`]. No call may block.
+pub trait Environment {
+    /// Resolve a name and connect to it, all its addresses if need be, see
+    /// [`DialPlan`](crate::DialPlan); then call [`Driver::connected`] or
+    /// [`Driver::connect_failed`].
+    fn connect(&mut self, dial: Dial);
+
+    /// The result of this dial is not wanted any more. It may be dropped, and does no harm if it
+    /// comes all the same.
+    fn stop_dialling(&mut self, conn: ConnectionId);
+
+    /// Run this now or on another thread.
+    fn run(&mut self, work: Work);
+
+    /// Something for the log: a broker came or went, asked for a pause, or the producer has met
+    /// an error that it cannot survive.
+    fn notice(&mut self, event: &Event);
+}
+
+/// An address to connect to.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The attempt.
+    pub conn: ConnectionId,
+    /// Name or address.
+    pub host: Arc<str>,
+    /// TCP port.
+    pub port: u16,
+    /// The broker behind it; `None` for a bootstrap address.
+    pub broker: Option<BrokerId>,
+}
+
+/// What a stream is ready for, or waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Reading: there are bytes, an end, or an error.
+    pub read: bool,
+    /// Writing.
+    pub write: bool,
+}
+
+/// What to do after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the driver stands still until it is turned again"]
+pub enum Next {
+    /// There is more to do: let others run, then turn again.
+    Again,
+    /// Sleep until this moment (for ever if there is none), until a stream is ready for what it
+    /// waits for, or until the waker given to the turn is called; then turn again.
+    Sleep(Option<StdInstant>),
+    /// The producer is closed, all streams are dropped, everybody has been told. Drop the driver.
+    Closed,
+}
+
+/// The environment's half of a producer, with its connections of type `S`.
+///
+/// An adapter's loop: report dials that ended and streams that became ready, [`turn`](Self::turn),
+/// sleep as that says. Everything else is in here, and bounded: a busy connection starves neither
+/// the others nor the deadlines.
+///
+/// Dropping it, as when a runtime shuts down, ends the producer at once: connections are closed,
+/// every delivery, ticket, flush and close gets its answer, and further sends are refused.
+pub struct Driver<S> {
+    shared: Arc<Shared>,
+    links: BTreeMap<ConnectionId, Link<S>>,
+    dialling: BTreeSet<ConnectionId>,
+    /// What happened to connections, for the next drain.
+    inputs: Vec<Input<'static>>,
+    drained: Drained,
+    buffer: Box<[u8]>,
+    is_closed: bool,
+}
+
+impl<S: Read + Write> Driver<S> {
+    /// A dial has ended well. Late results of dials that are not wanted any more are dropped.
+    pub fn connected(&mut self, conn: ConnectionId, stream: S) {
+        if self.dialling.remove(&conn) {
+            self.links.insert(conn, Link::new(stream));
+            self.inputs.push(Input::Connected { conn });
+        }
+    }
+
+    /// A dial has failed.
+    pub fn connect_failed(&mut self, conn: ConnectionId, kind: ConnectErrorKind) {
+        if self.dialling.remove(&conn) {
+            self.inputs.push(Input::ConnectFailed { conn, kind });
+        }
+    }
+
+    /// A stream is ready for something; for adapters that are told so (mio). Unknown connections
+    /// are ignored.
+    pub fn set_ready(&mut self, conn: ConnectionId, ready: Interest) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.set_ready(ready);
+        }
+    }
+
+    /// Asks `poll` of every stream that waits for something, whether it is ready; for adapters
+    /// that have to ask, and leave their waker by asking. True when one is ready: turn again.
+    pub fn poll_ready(
+        &mut self,
+        mut poll: impl FnMut(ConnectionId, &mut S, Interest) -> Interest,
+    ) -> bool {
+        let mut is_any = false;
+        for (conn, link) in &mut self.links {
+            let interest = link.interest();
+            if interest != Interest::default() {
+                let ready = poll(*conn, &mut link.stream, interest);
+                is_any |= ready != Interest::default();
+                link.set_ready(ready);
+            }
+        }
+        is_any
+    }
+
+    /// All streams, for adapters that register them somewhere.
+    pub fn streams(&mut self) -> impl Iterator<Item = (ConnectionId, &mut S)> {
+        self.links.iter_mut().map(|(conn, link)| (*conn, &mut link.stream))
+    }
+
+    /// Does all there is to do, up to a limit. `waker` is what wakes the adapter from the sleep
+    /// that may follow; it can be called from any thread, also during the turn.
+    pub fn turn(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
+        for _ in 0..ROUNDS {
+            self.transfer();
+            let sleep = self.drain(waker);
+            self.carry_out(environment);
+            if self.is_closed {
+                return Next::Closed;
+            }
+            if let Some(deadline) = sleep {
+                return Next::Sleep(deadline);
+            }
+        }
+        Next::Again
+    }
+
+    /// Writes and reads on every stream that is ready.
+    fn transfer(&mut self) {
+        let Self { shared, links, inputs, buffer, .. } = self;
+        links.retain(|&conn, link| match link.transfer(conn, shared, buffer) {
+            None => true,
+            Some(reason) => {
+                inputs.push(Input::Disconnected { conn, reason });
+                false
+            }
+        });
+    }
+
+    /// Hands in what happened, takes out what came of it. Gives the deadline to sleep until when
+    /// nothing came of it and nothing is left to do.
+    #[expect(clippy::option_option, reason = "whether to sleep, and whether there is a deadline")]
+    fn drain(&mut self, waker: &Waker) -> Option<Option<StdInstant>> {
+        let is_busy = self.links.values().any(Link::is_busy);
+        let now = self.shared.clock.now();
+        self.shared.clock.renew(now);
+        let mut state = self.shared.lock();
+        state.begin_turn(waker);
+        for input in self.inputs.drain(..) {
+            state.core.handle_input(now, input);
+        }
+        state.drain(now, &mut self.drained);
+        if is_busy || !self.drained.is_empty() {
+            return None;
+        }
+        let deadline = state.end_turn();
+        drop(state);
+        Some(deadline.and_then(|deadline| self.shared.clock.deadline(deadline)))
+    }
+
+    /// Does what the core asked for, and tells callers what they wait for.
+    fn carry_out(&mut self, environment: &mut impl Environment) {
+        for transmit in self.drained.transmits.drain(..) {
+            if let Some(link) = self.links.get_mut(&transmit.conn()) {
+                link.session.queue(transmit);
+            }
+        }
+        self.drained.replies.deliver();
+        for action in self.drained.actions.drain(..) {
+            match action {
+                Action::Connect { conn, host, port, broker } => {
+                    self.dialling.insert(conn);
+                    environment.connect(Dial { conn, host, port, broker });
+                }
+                Action::Close { conn } => {
+                    if self.dialling.remove(&conn) {
+                        environment.stop_dialling(conn);
+                    }
+                    self.links.remove(&conn);
+                    let reason = DisconnectReason::Requested;
+                    self.inputs.push(Input::Disconnected { conn, reason });
+                }
+                Action::Run(job) => environment.run(Work::new(job, self.shared.clone())),
+                _ => {}
+            }
+        }
+        for event in self.drained.notices.drain(..) {
+            environment.notice(&event);
+        }
+        if self.drained.is_closed {
+            self.drained.is_closed = false;
+            self.is_closed = true;
+            for conn in std::mem::take(&mut self.dialling) {
+                environment.stop_dialling(conn);
+            }
+            self.links.clear();
+            let closers = self.shared.lock().take_closers();
+            for closer in closers {
+                closer.fill(());
+            }
+        }
+    }
+}
+
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        let mut inputs = std::mem::take(&mut self.inputs);
+        let reason = DisconnectReason::Requested;
+        let links = std::mem::take(&mut self.links).into_keys();
+        inputs.extend(links.map(|conn| Input::Disconnected { conn, reason }));
+        let kind = ConnectErrorKind::Other;
+        let dials = std::mem::take(&mut self.dialling).into_iter();
+        inputs.extend(dials.map(|conn| Input::ConnectFailed { conn, kind }));
+        let now = self.shared.clock.now();
+        self.shared.lock().end(now, inputs, &mut self.drained);
+        self.drained.replies.deliver();
+    }
+}

@@ -1,0 +1,187 @@
+//! What a caller can be told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use producer_proto::{
+    FatalError, InvalidTopic, Lane, Persistence, ProduceError, PushError, TopicError,
+};
+
+/// Why a record was not accepted. Nothing of it was kept: it is not in the log and never will be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendError(Box<Details>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Details {
+    topic: Arc<str>,
+    kind: SendErrorKind,
+}
+
+/// The kind of a [`SendError`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// Kafka does not accept the topic's name.
+    InvalidTopic(InvalidTopic),
+    /// The record itself is refused: too large, a partition below zero, refused by the
+    /// partitioner.
+    Refused(PushError),
+    /// There is no room in the buffer memory now, or earlier records of this topic wait for room.
+    /// Only from calls that do not wait.
+    Full {
+        /// The lane that has no room.
+        lane: Lane,
+    },
+    /// The topic's metadata, or this partition of it, is not known yet. Only from calls that do
+    /// not wait.
+    NotReady,
+    /// So many records wait already that their bytes fill a second `buffer_memory`.
+    TooManyWaiting {
+        /// Bytes that this record would have added.
+        size: usize,
+        /// Bytes that wait.
+        waiting: usize,
+        /// How many bytes may wait.
+        limit: usize,
+    },
+    /// `max_block` has passed.
+    Timeout {
+        /// The setting's value.
+        max_block: Duration,
+        /// What the record was waiting for.
+        waiting_for: WaitingFor,
+        /// What last went wrong on the way, where something did.
+        cause: Option<Arc<str>>,
+    },
+    /// The cluster refuses the topic.
+    TopicFailed(TopicError),
+    /// Dropped by [`Handle::abort_queued`](crate::Handle::abort_queued) while it waited.
+    Aborted,
+    /// The producer is closed, or was closed before the record's turn came.
+    Closed,
+    /// The producer is in a state that it cannot leave.
+    Fatal(FatalError),
+}
+
+/// What a record that is not yet accepted waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum WaitingFor {
+    /// The topic's metadata.
+    Metadata,
+    /// A partition that the topic does not have.
+    Partition {
+        /// The partition asked for.
+        partition: i32,
+        /// How many the topic has.
+        count: i32,
+    },
+    /// Room in the buffer memory.
+    Memory(Lane),
+    /// Its turn behind earlier records of the same topic.
+    Turn,
+}
+
+impl SendError {
+    pub(crate) fn new(topic: Arc<str>, kind: SendErrorKind) -> Self {
+        Self(Box::new(Details { topic, kind }))
+    }
+
+    /// The error for a push that was refused.
+    pub(crate) fn refused(topic: &Arc<str>, error: PushError) -> Self {
+        let kind = match error {
+            PushError::Full { lane } => SendErrorKind::Full { lane },
+            PushError::TopicNotReady => SendErrorKind::NotReady,
+            PushError::Closed => SendErrorKind::Closed,
+            PushError::Fatal(error) => SendErrorKind::Fatal(error),
+            error => SendErrorKind::Refused(error),
+        };
+        Self::new(topic.clone(), kind)
+    }
+
+    /// The topic's name, as it was given.
+    pub fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// What kind of refusal.
+    pub fn kind(&self) -> &SendErrorKind {
+        &self.0.kind
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let topic = &self.0.topic;
+        match &self.0.kind {
+            // These name the topic themselves.
+            SendErrorKind::InvalidTopic(error) => error.fmt(f),
+            SendErrorKind::TopicFailed(error) => error.fmt(f),
+            SendErrorKind::Refused(error) => write!(f, "topic {topic}: {error}"),
+            SendErrorKind::Full { lane } => {
+                write!(f, "topic {topic}: buffer memory of {} is exhausted", Name(*lane))
+            }
+            SendErrorKind::NotReady => write!(f, "topic {topic}: metadata is not here yet"),
+            SendErrorKind::TooManyWaiting { size, waiting, limit } => write!(
+                f,
+                "topic {topic}: record of {size} bytes cannot wait for room: {waiting} bytes wait \
+                 already, the limit is buffer.memory = {limit}"
+            ),
+            SendErrorKind::Timeout { max_block, waiting_for, cause } => {
+                let millis = max_block.as_millis();
+                write!(f, "topic {topic}: max.block.ms = {millis} passed while waiting for ")?;
+                match waiting_for {
+                    WaitingFor::Metadata => f.write_str("its metadata")?,
+                    WaitingFor::Partition { partition, count } => {
+                        write!(f, "partition {partition}; it has {count} partitions")?;
+                    }
+                    WaitingFor::Memory(lane) => write!(f, "buffer memory of {}", Name(*lane))?,
+                    WaitingFor::Turn => f.write_str("earlier records of this topic")?,
+                }
+                match cause {
+                    Some(cause) => write!(f, "; last error: {cause}"),
+                    None => Ok(()),
+                }
+            }
+            SendErrorKind::Aborted => write!(f, "topic {topic}: dropped while it waited"),
+            SendErrorKind::Closed => write!(f, "topic {topic}: producer is closed"),
+            SendErrorKind::Fatal(error) => write!(f, "topic {topic}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.kind {
+            SendErrorKind::Refused(error) => Some(error),
+            SendErrorKind::Fatal(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+struct Name(Lane);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Lane::Broker(broker) => broker.fmt(f),
+            Lane::NoLeader => f.write_str("partitions without a leader"),
+        }
+    }
+}
+
+/// Why an accepted record was not delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error} ({})", match persistence {
+    Persistence::NotPersisted => "the record is not in the log",
+    Persistence::PossiblyPersisted => "the record may be in the log all the same",
+})]
+pub struct DeliveryError {
+    /// What happened.
+    #[source]
+    pub error: ProduceError,
+    /// Whether the record may be in the log all the same. `NotPersisted` is a promise.
+    pub persistence: Persistence,
+}

@@ -1,0 +1,122 @@
+//! What applications hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use producer_proto::Stats;
+
+use crate::delivery::Delivery;
+use crate::error::SendError;
+use crate::record::{Record, Topic, TopicRef};
+use crate::shared::Shared;
+use crate::waiting::{Admission, Reply};
+
+/// The application's side of a producer: cheap to clone, and free to use from any number of
+/// threads and tasks at once.
+///
+/// No call blocks or does I/O; what takes time is a future that works on any executor and can
+/// also be waited for on a plain thread. Every future says what dropping it means.
+///
+/// When the last handle is dropped, the producer closes in the background: what was accepted is
+/// still sent, bounded by `delivery_timeout`.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Last>);
+
+/// Held by all handles, and by nothing else.
+#[derive(Debug)]
+struct Last(Arc<Shared>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.close_unattended();
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Last(shared)))
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0.0
+    }
+
+    /// Looks a topic up once, so that sends need not; asks for its metadata.
+    ///
+    /// # Errors
+    /// A name that Kafka does not accept.
+    pub fn topic(&self, name: &str) -> Result<Topic, SendError> {
+        self.shared().topic(name)
+    }
+
+    /// Sends a record: it is accepted, or takes its place in the queue of records that wait for
+    /// room or for their topic's metadata, **during this call**. The future only waits for that
+    /// place to be reached, at most for `max_block`, and gives the record's [`Delivery`].
+    ///
+    /// Records for the same partition are produced in the order of the calls.
+    ///
+    /// Dropping the future before it is ready gives up the record's place, unless it has been
+    /// accepted in the meantime. See [`Admission`].
+    ///
+    /// # Errors
+    /// Why the record was not accepted; see [`SendErrorKind`](crate::SendErrorKind). Nothing of it
+    /// was kept.
+    pub fn send(&self, record: Record<'_>) -> Admission {
+        self.shared().send(&record)
+    }
+
+    /// Sends a record if that is possible at once; never waits, and never overtakes a record of
+    /// the same topic that waits.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`Full`](crate::SendErrorKind::Full) or
+    /// [`NotReady`](crate::SendErrorKind::NotReady) where that would wait.
+    pub fn try_send(&self, record: Record<'_>) -> Result<Delivery, SendError> {
+        self.shared().try_send(&record)
+    }
+
+    /// How many partitions a topic has; asks the cluster if that is not known, for at most
+    /// `max_block`. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// The name is not valid, the cluster refuses the topic or does not answer, or the producer
+    /// is closed.
+    pub fn partitions_for<'a>(
+        &self,
+        topic: impl Into<TopicRef<'a>>,
+    ) -> Reply<Result<i32, SendError>> {
+        self.shared().partitions_for(topic.into())
+    }
+
+    /// Sends everything without lingering, and gives an answer when every record sent before
+    /// this call has its result, whatever that is; those that wait for their acceptance
+    /// included. Bounded by `max_block` and `delivery_timeout`.
+    ///
+    /// Dropping the future changes nothing: the flush goes on.
+    pub fn flush(&self) -> Reply<()> {
+        self.shared().flush()
+    }
+
+    /// Refuses further records, sends what there is, and closes all connections. At the end of
+    /// `timeout` at the latest every record has its result; without one that is bounded by
+    /// `max_block` and `delivery_timeout`.
+    ///
+    /// A second call may bring the end forward. Dropping the future changes nothing: the close
+    /// goes on.
+    pub fn close(&self, timeout: impl Into<Option<Duration>>) -> Reply<()> {
+        self.shared().close(timeout.into())
+    }
+
+    /// Drops every record that was never handed to a connection: those that wait for their
+    /// acceptance fail with [`Aborted`](crate::SendErrorKind::Aborted), accepted ones with
+    /// [`Aborted`](producer_proto::ProduceErrorKind::Aborted), and none of them is in the log.
+    /// What is on its way goes on.
+    pub fn abort_queued(&self) {
+        self.shared().abort_queued();
+    }
+
+    /// The counters as they are now.
+    pub fn stats(&self) -> Stats {
+        self.shared().stats()
+    }
+}

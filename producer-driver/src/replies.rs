@@ -1,0 +1,48 @@
+//! What is to be told to callers once the lock is released.
+
+use std::sync::Arc;
+
+use crate::completion::{Completion, Settled};
+use crate::error::SendError;
+use crate::slot::Slot;
+use crate::tickets::SendResult;
+
+/// Collected under the producer's lock, delivered without it: a waker may run foreign code.
+#[derive(Debug, Default)]
+pub(crate) struct Replies {
+    /// Outcomes of records, in the order in which the core reported them.
+    pub(crate) settled: Vec<(Arc<Completion>, Settled)>,
+    /// Tickets admitted or refused.
+    pub(crate) sends: Vec<(Arc<Slot<SendResult>>, SendResult)>,
+    /// Partition counts.
+    pub(crate) counts: Vec<(Arc<Slot<CountResult>>, CountResult)>,
+    /// Flushes and closes that are done.
+    pub(crate) signals: Vec<Arc<Slot<()>>>,
+}
+
+pub(crate) type CountResult = Result<i32, SendError>;
+
+impl Replies {
+    /// Tells everybody. Flushes come last: whoever sees one done finds all results known.
+    pub(crate) fn deliver(&mut self) {
+        for (completion, settled) in self.settled.drain(..) {
+            completion.settle(settled);
+        }
+        for (slot, result) in self.sends.drain(..) {
+            slot.fill(result);
+        }
+        for (slot, count) in self.counts.drain(..) {
+            slot.fill(count);
+        }
+        for slot in self.signals.drain(..) {
+            slot.fill(());
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.settled.is_empty()
+            && self.sends.is_empty()
+            && self.counts.is_empty()
+            && self.signals.is_empty()
+    }
+}

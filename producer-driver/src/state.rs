@@ -1,0 +1,530 @@
+//! The state under the lock: the core, and what callers wait for.
+
+mod barriers;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::time::Duration;
+
+use producer_proto::{
+    Action, BatchId, Config, Event, FlushId, Input, Instant, Producer, PushError, Record, TopicId,
+    Transmit,
+};
+
+use crate::batches::Batches;
+use crate::completion::{Completion, Outcome, Settled};
+use crate::delivery::Delivery;
+use crate::error::{DeliveryError, SendError, SendErrorKind, WaitingFor};
+use crate::record::{OwnedRecord, Topic, TopicRef, charge};
+use crate::replies::{CountResult, Replies};
+use crate::shared::Shared;
+use crate::slot::Slot;
+use crate::tickets::{Blocked, Line, SendResult, Ticket, Tickets};
+
+/// Everything that is changed together.
+pub(crate) struct State {
+    pub(crate) core: Producer,
+    shared: Weak<Shared>,
+    batches: Batches,
+    tickets: Tickets,
+    topics: TopicNames,
+    watchers: Vec<Watcher>,
+    /// Flushes behind tickets: each waits until no ticket below its number is left.
+    barriers: VecDeque<(u64, Arc<Slot<()>>)>,
+    /// Flushes that the core works on.
+    flushing: BTreeMap<FlushId, Arc<Slot<()>>>,
+    closers: Vec<Arc<Slot<()>>>,
+    phase: Phase,
+    alarm: Alarm,
+    max_block: Duration,
+    /// How many bytes of records may wait for their acceptance.
+    waiting_limit: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Refuses new records; those with a ticket still get in.
+    Draining {
+        deadline: Option<Instant>,
+    },
+    /// The core is closing.
+    Closing,
+    Closed,
+}
+
+/// Somebody who asks how many partitions a topic has.
+struct Watcher {
+    topic: TopicId,
+    deadline: Instant,
+    slot: Arc<Slot<CountResult>>,
+}
+
+/// When to wake the driver.
+struct Alarm {
+    waker: Option<Waker>,
+    /// The driver is at work, or has been woken: it will drain the core once more before it
+    /// sleeps.
+    awake: bool,
+    /// There is something to drain that the core's deadlines do not show.
+    forced: bool,
+    /// Until when the driver sleeps.
+    scheduled: Instant,
+}
+
+/// What became of a send.
+pub(crate) enum Sent {
+    Done(SendResult),
+    Waits { slot: Arc<Slot<SendResult>>, number: u64 },
+}
+
+/// What one drain of the core gave.
+#[derive(Default)]
+pub(crate) struct Drained {
+    pub(crate) replies: Replies,
+    pub(crate) actions: Vec<Action>,
+    pub(crate) transmits: Vec<Transmit>,
+    /// Events that are for the log.
+    pub(crate) notices: Vec<Event>,
+    pub(crate) is_closed: bool,
+}
+
+impl Drained {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replies.is_empty()
+            && self.actions.is_empty()
+            && self.transmits.is_empty()
+            && self.notices.is_empty()
+            && !self.is_closed
+    }
+}
+
+impl State {
+    pub(crate) fn new(core: Producer, config: &Config, shared: Weak<Shared>) -> Self {
+        Self {
+            core,
+            shared,
+            batches: Batches::default(),
+            tickets: Tickets::default(),
+            topics: TopicNames::new(),
+            watchers: Vec::new(),
+            barriers: VecDeque::new(),
+            flushing: BTreeMap::new(),
+            closers: Vec::new(),
+            phase: Phase::Open,
+            alarm: Alarm { waker: None, awake: true, forced: false, scheduled: Instant::MAX },
+            max_block: config.max_block,
+            waiting_limit: config.buffer_memory,
+        }
+    }
+
+    // ---- sending
+
+    pub(crate) fn send(&mut self, now: Instant, record: &Record<'_>) -> Sent {
+        let (line, blocked) = match self.attempt(now, record) {
+            Ok(delivery) => return Sent::Done(Ok(delivery)),
+            Err(Refused::Behind(line)) => (line, Blocked::Fresh),
+            Err(Refused::By(PushError::Full { lane })) => {
+                ((record.topic, None), Blocked::Lane(lane))
+            }
+            Err(Refused::By(PushError::TopicNotReady)) => (self.line_of(record), Blocked::Topic),
+            Err(Refused::By(error)) => {
+                return Sent::Done(Err(SendError::refused(&self.name(record.topic), error)));
+            }
+        };
+        if self.max_block.is_zero() {
+            let blocked = self.tickets.blocked(line).unwrap_or(blocked);
+            return Sent::Done(Err(self.timed_out(line, blocked)));
+        }
+        let size = charge(record);
+        let waiting = self.tickets.bytes();
+        if size > self.waiting_limit.saturating_sub(waiting) {
+            let limit = self.waiting_limit;
+            let kind = SendErrorKind::TooManyWaiting { size, waiting, limit };
+            return Sent::Done(Err(SendError::new(self.name(record.topic), kind)));
+        }
+        let slot = Arc::new(Slot::new());
+        let ticket = Ticket {
+            record: OwnedRecord::new(record),
+            deadline: now + self.max_block,
+            size,
+            slot: slot.clone(),
+        };
+        let number = self.tickets.add(line, ticket, blocked);
+        Sent::Waits { slot, number }
+    }
+
+    pub(crate) fn try_send(&mut self, now: Instant, record: &Record<'_>) -> SendResult {
+        self.attempt(now, record).map_err(|refused| {
+            let name = self.name(record.topic);
+            match refused {
+                Refused::By(error) => SendError::refused(&name, error),
+                Refused::Behind(line) => {
+                    let kind = match self.tickets.blocked(line) {
+                        Some(Blocked::Lane(lane)) => SendErrorKind::Full { lane },
+                        _ => SendErrorKind::NotReady,
+                    };
+                    SendError::new(name, kind)
+                }
+            }
+        })
+    }
+
+    /// Pushes the record unless earlier ones wait that it must not overtake.
+    fn attempt(&mut self, now: Instant, record: &Record<'_>) -> Result<Delivery, Refused> {
+        if self.phase != Phase::Open {
+            return Err(Refused::By(PushError::Closed));
+        }
+        if let Some(line) = self.tickets.line_ahead(record.topic, record.partition) {
+            return Err(Refused::Behind(line));
+        }
+        push(&mut self.core, &mut self.batches, &self.shared, now, record).map_err(Refused::By)
+    }
+
+    /// The line for a record whose topic or partition is not known.
+    fn line_of(&self, record: &Record<'_>) -> Line {
+        let is_known = self.core.partition_count(record.topic).is_some();
+        (record.topic, record.partition.filter(|_| is_known))
+    }
+
+    /// Pushes what tickets hold, oldest first, as far as there is room.
+    fn feed(&mut self, now: Instant, replies: &mut Replies) {
+        while let Some(line) = self.tickets.candidate() {
+            let (topic, _) = line;
+            let Some(record) = self.tickets.record(line) else { break };
+            if let (None, Some(partition)) = (line.1, record.partition())
+                && self.tickets.blocked((topic, Some(partition))).is_some()
+            {
+                self.tickets.set_aside(topic, partition);
+                continue;
+            }
+            let partition = record.partition();
+            let result = record.lend(topic, |record| {
+                push(&mut self.core, &mut self.batches, &self.shared, now, record)
+            });
+            let result = match result {
+                Err(PushError::Full { lane }) => {
+                    self.tickets.block(line, Blocked::Lane(lane));
+                    continue;
+                }
+                Err(PushError::TopicNotReady) => {
+                    match partition {
+                        Some(partition)
+                            if line.1.is_none() && self.core.partition_count(topic).is_some() =>
+                        {
+                            self.tickets.set_aside(topic, partition);
+                        }
+                        _ => self.tickets.block(line, Blocked::Topic),
+                    }
+                    continue;
+                }
+                Ok(delivery) => Ok(delivery),
+                Err(error) => Err(SendError::refused(&self.name(topic), error)),
+            };
+            let Some(ticket) = self.tickets.pop(line) else { break };
+            replies.sends.push((ticket.slot, result));
+        }
+    }
+
+    /// Fails the tickets whose time is up, each after a last try.
+    fn expire(&mut self, now: Instant, replies: &mut Replies) {
+        loop {
+            self.feed(now, replies);
+            let Some((line, blocked, ticket)) = self.tickets.pop_expired(now) else { break };
+            let error = self.timed_out(line, blocked);
+            replies.sends.push((ticket.slot, Err(error)));
+        }
+        let core = &self.core;
+        let max_block = self.max_block;
+        self.watchers.retain(|watcher| {
+            if watcher.deadline > now {
+                return true;
+            }
+            let line = (watcher.topic, None);
+            let error = timed_out(core, max_block, line, WaitingFor::Metadata);
+            replies.counts.push((watcher.slot.clone(), Err(error)));
+            false
+        });
+    }
+
+    fn timed_out(&self, line: Line, blocked: Blocked) -> SendError {
+        let (topic, partition) = line;
+        let waiting_for = match (blocked, partition) {
+            (Blocked::Lane(lane), _) => WaitingFor::Memory(lane),
+            (Blocked::Fresh, _) => WaitingFor::Turn,
+            (Blocked::Topic, None) => WaitingFor::Metadata,
+            (Blocked::Topic, Some(partition)) => {
+                let count = self.core.partition_count(topic).unwrap_or(0);
+                WaitingFor::Partition { partition, count }
+            }
+        };
+        timed_out(&self.core, self.max_block, line, waiting_for)
+    }
+
+    pub(crate) fn give_up(&mut self, topic: TopicId, number: u64) -> Option<Ticket> {
+        self.tickets.cancel(topic, number)
+    }
+
+    // ---- topics
+
+    pub(crate) fn resolve(
+        &mut self,
+        now: Instant,
+        topic: TopicRef<'_>,
+    ) -> Result<TopicId, SendError> {
+        if let TopicRef::Handle(topic) = topic
+            && topic.instance == self.topics.instance
+        {
+            return Ok(topic.id);
+        }
+        let name = topic.name();
+        if let Some(id) = self.topics.find(name) {
+            return Ok(id);
+        }
+        let id = self.intern(now, name)?;
+        self.topics.insert(name, id);
+        Ok(id)
+    }
+
+    /// Asks the core, which asks the cluster when it has to.
+    fn intern(&mut self, _now: Instant, name: &str) -> Result<TopicId, SendError> {
+        let invalid = |error| SendError::new(name.into(), SendErrorKind::InvalidTopic(error));
+        self.core.topic(name).map_err(invalid)
+    }
+
+    pub(crate) fn topic_handle(
+        &mut self,
+        now: Instant,
+        topic: TopicRef<'_>,
+    ) -> Result<Topic, SendError> {
+        let id = self.resolve(now, topic)?;
+        Ok(Topic { id, name: self.name(id), instance: self.topics.instance })
+    }
+
+    pub(crate) fn name(&self, topic: TopicId) -> Arc<str> {
+        self.core.topic_name(topic).cloned().unwrap_or_default()
+    }
+
+    // ---- what the driver does
+
+    /// Takes everything out of the core that wants to come out, hands in a deadline that has
+    /// come, and lets tickets in where room has been made: all under one hold of the lock, so that
+    /// nobody takes the room away.
+    pub(crate) fn drain(&mut self, now: Instant, drained: &mut Drained) {
+        if self.core.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.core.handle_input(now, Input::Timeout);
+        }
+        loop {
+            let mut had_event = false;
+            while let Some(event) = self.core.poll_event() {
+                self.on_event(now, event, drained);
+                had_event = true;
+            }
+            self.expire(now, &mut drained.replies);
+            self.advance_barriers(now, &mut drained.replies);
+            while let Some(action) = self.core.poll_action() {
+                drained.actions.push(action);
+            }
+            while let Some(transmit) = self.core.poll_transmit(now) {
+                drained.transmits.push(transmit);
+            }
+            if !had_event {
+                break;
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event, drained: &mut Drained) {
+        let replies = &mut drained.replies;
+        match event {
+            Event::Delivered { batch, records, partition, base_offset, append_time, .. } => {
+                let outcome = Outcome::Delivered { partition, base_offset, append_time };
+                self.settle(batch, records, outcome, replies);
+            }
+            Event::Failed { batch, records, error, persistence, .. } => {
+                let outcome = Outcome::Failed(DeliveryError { error, persistence });
+                self.settle(batch, records, outcome, replies);
+            }
+            Event::Writable { lane } => {
+                self.tickets.open_lane(lane);
+                self.feed(now, replies);
+            }
+            Event::TopicReady(topic) => {
+                self.tickets.topic_ready(topic);
+                self.feed(now, replies);
+                let count = self.core.partition_count(topic);
+                self.tell_watchers(topic, replies, count.map(Ok));
+            }
+            Event::TopicFailed { topic, error } => {
+                let kind = SendErrorKind::TopicFailed(error);
+                let error = SendError::new(self.name(topic), kind);
+                for ticket in self.tickets.take_topic(topic) {
+                    replies.sends.push((ticket.slot, Err(error.clone())));
+                }
+                self.tell_watchers(topic, replies, Some(Err(error)));
+            }
+            Event::Flushed(flush) => {
+                replies.signals.extend(self.flushing.remove(&flush));
+            }
+            Event::Closed => {
+                self.phase = Phase::Closed;
+                drained.is_closed = true;
+            }
+            Event::Fatal(error) => {
+                self.refuse_waiting(replies, &SendErrorKind::Fatal(error.clone()));
+                drained.notices.push(Event::Fatal(error));
+            }
+            event => drained.notices.push(event),
+        }
+    }
+
+    fn settle(
+        &mut self,
+        batch: BatchId,
+        records: Range<u32>,
+        outcome: Outcome,
+        replies: &mut Replies,
+    ) {
+        let count = records.end.saturating_sub(records.start);
+        if let Some(completion) = self.batches.settle(batch, count) {
+            replies.settled.push((completion, Settled { records, outcome }));
+        }
+    }
+
+    /// When to drain at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let mut deadline = self.core.poll_timeout();
+        let mut also = |other: Option<Instant>| {
+            deadline = deadline.into_iter().chain(other).min();
+        };
+        if !self.tickets.is_empty() {
+            also(self.tickets.deadline());
+        }
+        if !self.watchers.is_empty() {
+            also(self.watchers.iter().map(|watcher| watcher.deadline).min());
+        }
+        if let Phase::Draining { deadline } = self.phase {
+            also(deadline);
+        }
+        deadline
+    }
+
+    // ---- waking
+
+    /// The driver must drain, whatever the deadlines say.
+    pub(crate) fn force_drain(&mut self) {
+        self.alarm.forced = true;
+    }
+
+    /// Who is to be woken after a call from outside the driver; at most one per sleep.
+    pub(crate) fn waker_needed(&mut self) -> Option<Waker> {
+        if self.alarm.awake {
+            return None;
+        }
+        let is_earlier = self.deadline().is_some_and(|deadline| deadline < self.alarm.scheduled);
+        let has_output = true;
+        if !is_earlier && !self.alarm.forced && !has_output {
+            return None;
+        }
+        self.alarm.awake = true;
+        self.alarm.waker.clone()
+    }
+
+    /// The driver is at work and will be woken through this.
+    pub(crate) fn begin_turn(&mut self, waker: &Waker) {
+        self.alarm.awake = true;
+        self.alarm.forced = false;
+        match &mut self.alarm.waker {
+            Some(known) => known.clone_from(waker),
+            unknown => *unknown = Some(waker.clone()),
+        }
+    }
+
+    /// The driver is going to sleep, until the deadline that this gives.
+    pub(crate) fn end_turn(&mut self) -> Option<Instant> {
+        let deadline = self.deadline();
+        self.alarm.awake = false;
+        self.alarm.scheduled = deadline.unwrap_or(Instant::MAX);
+        deadline
+    }
+
+    /// The driver is gone: nobody is to be woken.
+    pub(crate) fn end_driver(&mut self) {
+        self.alarm.waker = None;
+        self.alarm.awake = true;
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("phase", &self.phase).finish_non_exhaustive()
+    }
+}
+
+enum Refused {
+    By(PushError),
+    /// Earlier records wait in this line.
+    Behind(Line),
+}
+
+/// Pushes a record and registers its delivery, under the same hold of the lock: no result can
+/// come in between.
+fn push(
+    core: &mut Producer,
+    batches: &mut Batches,
+    shared: &Weak<Shared>,
+    now: Instant,
+    record: &Record<'_>,
+) -> Result<Delivery, PushError> {
+    let receipt = core.push(now, record)?;
+    let completion = batches.register(receipt.batch, || {
+        let name = core.topic_name(record.topic).cloned().unwrap_or_default();
+        Completion::new(receipt.batch, name, shared.clone())
+    });
+    Ok(Delivery::new(completion, receipt.index, record.timestamp))
+}
+
+fn timed_out(
+    core: &Producer,
+    max_block: Duration,
+    (topic, _): Line,
+    waiting_for: WaitingFor,
+) -> SendError {
+    let said = core.topic_error(topic).map(|error| Arc::from(error.to_string()));
+    let cause = said.or_else(|| core.connection_trouble().map(|it| Arc::clone(&it)));
+    let name = core.topic_name(topic).cloned().unwrap_or_default();
+    SendError::new(name, SendErrorKind::Timeout { max_block, waiting_for, cause })
+}
+
+/// The ids of topic names, found without an allocation; the last one without hashing.
+struct TopicNames {
+    ids: HashMap<Arc<str>, TopicId>,
+    last: Option<(Arc<str>, TopicId)>,
+    /// Tells the topics of this producer from another's.
+    instance: u64,
+}
+
+impl TopicNames {
+    fn new() -> Self {
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
+        Self { ids: HashMap::new(), last: None, instance: INSTANCES.fetch_add(1, Relaxed) }
+    }
+
+    fn find(&mut self, name: &str) -> Option<TopicId> {
+        match &self.last {
+            Some((last, id)) if **last == *name => return Some(*id),
+            _ => {}
+        }
+        let (name, id) = self.ids.get_key_value(name)?;
+        self.last = Some((name.clone(), *id));
+        Some(*id)
+    }
+
+    fn insert(&mut self, name: &str, id: TopicId) {
+        self.ids.insert(name.into(), id);
+    }
+}

@@ -1,0 +1,143 @@
+//! The futures that a [`Handle`](crate::Handle) gives out, and what dropping each means.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use producer_proto::TopicId;
+
+use crate::block::block_on;
+use crate::shared::Shared;
+use crate::slot::Slot;
+use crate::tickets::SendResult;
+
+/// The acceptance of one record by [`Handle::send`](crate::Handle::send).
+///
+/// The record took its place in the order of sends when `send` was called, not when this is first
+/// polled. Usually it is accepted by then and this is ready at once.
+///
+/// Dropping it before it is ready gives up the place, unless the record has been accepted in the
+/// meantime: then it is produced like any other and only its result goes unseen. Either way no
+/// other record is touched. Once it is ready, the record is accepted, whatever is dropped.
+#[derive(Debug)]
+#[must_use = "dropping this before it is ready may drop the record: await it, or call wait()"]
+pub struct Admission(State);
+
+#[derive(Debug)]
+enum State {
+    Ready(SendResult),
+    Waiting(Place),
+    Taken,
+}
+
+#[derive(Debug)]
+struct Place {
+    slot: Arc<Slot<SendResult>>,
+    shared: Arc<Shared>,
+    topic: TopicId,
+    number: u64,
+}
+
+impl Admission {
+    pub(crate) fn ready(result: SendResult) -> Self {
+        Self(State::Ready(result))
+    }
+
+    pub(crate) fn waiting(
+        slot: Arc<Slot<SendResult>>,
+        shared: Arc<Shared>,
+        topic: TopicId,
+        number: u64,
+    ) -> Self {
+        Self(State::Waiting(Place { slot, shared, topic, number }))
+    }
+
+    /// Blocks this thread until the record is accepted, at most for `max_block`. Not for async
+    /// code, and never on the thread that turns the driver.
+    ///
+    /// # Errors
+    /// Why the record was not accepted; nothing of it was kept.
+    pub fn wait(self) -> SendResult {
+        block_on(self, None).expect("without a deadline the result comes first")
+    }
+}
+
+impl Future for Admission {
+    type Output = SendResult;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<SendResult> {
+        if let State::Waiting(place) = &self.0 {
+            let result = std::task::ready!(place.slot.poll(context));
+            self.0 = State::Ready(result);
+        }
+        match std::mem::replace(&mut self.0, State::Taken) {
+            State::Ready(result) => Poll::Ready(result),
+            State::Waiting(_) | State::Taken => panic!("future polled after it was ready"),
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let State::Waiting(place) = &self.0 {
+            place.shared.give_up(place.topic, place.number);
+        }
+    }
+}
+
+/// The answer to a request that was made when its function was called.
+///
+/// A future for any executor, and blocking waits for plain threads. Dropping it changes nothing:
+/// a flush or a close goes on, only its end goes unseen.
+#[derive(Debug)]
+#[must_use = "this says when the request is done; drop it to ignore that"]
+pub struct Reply<T>(Answer<T>);
+
+#[derive(Debug)]
+enum Answer<T> {
+    Ready(Option<T>),
+    Waiting(Arc<Slot<T>>),
+}
+
+impl<T> Reply<T> {
+    pub(crate) fn ready(value: T) -> Self {
+        Self(Answer::Ready(Some(value)))
+    }
+
+    pub(crate) fn waiting(slot: Arc<Slot<T>>) -> Self {
+        Self(Answer::Waiting(slot))
+    }
+
+    /// Blocks this thread until the answer is here. Not for async code, and never on the thread
+    /// that turns the driver.
+    pub fn wait(mut self) -> T {
+        block_on(&mut self, None).expect("without a deadline the answer comes first")
+    }
+
+    /// Blocks this thread until the answer is here or `timeout` has passed; then `None`, and it
+    /// can be asked again.
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Option<T> {
+        block_on(self, Instant::now().checked_add(timeout))
+    }
+}
+
+impl<T> Unpin for Reply<T> {}
+
+impl<T> Future for Reply<T> {
+    type Output = T;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        match &mut self.0 {
+            Answer::Ready(value) => {
+                Poll::Ready(value.take().expect("a future is not polled after it was ready"))
+            }
+            Answer::Waiting(slot) => slot.poll(context),
+        }
+    }
+}
