@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{ErrorCode, Lane};
+use crate::{ErrorCode, Lane, PartitionerError};
 
 /// A topic name that Kafka does not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,8 +63,8 @@ pub enum PushError {
     /// The record cannot be written in Kafka's format.
     #[error("{what} of {size} is over the limit of the record format, {limit}")]
     Format {
-        /// What is too large: key length, value length, header count ...
-        what: &'static str,
+        /// What is too large: the length of the key, the number of headers ...
+        what: String,
         /// Its size.
         size: usize,
         /// The largest size the format holds.
@@ -79,8 +79,8 @@ pub enum PushError {
         count: i32,
     },
     /// The partitioner refused this record.
-    #[error("partitioner failed: {0}")]
-    Partitioner(Arc<str>),
+    #[error(transparent)]
+    Partitioner(PartitionerError),
     /// The topic id is not one of this producer's.
     #[error("topic id {0} was not given out by this producer")]
     UnknownTopicId(u32),
@@ -183,7 +183,7 @@ impl ProduceError {
     /// no broker reported (`DELIVERY_TIMEOUT`, `CANCELLED`, `ABORTED`, `CLOSED`).
     pub fn name(&self) -> String {
         match self.0.kind {
-            ProduceErrorKind::Kafka(code) => code.to_string(),
+            ProduceErrorKind::Kafka(code) => code.name().to_owned(),
             ProduceErrorKind::DeliveryTimeout(_) => "DELIVERY_TIMEOUT".to_owned(),
             ProduceErrorKind::Cancelled => "CANCELLED".to_owned(),
             ProduceErrorKind::Aborted => "ABORTED".to_owned(),

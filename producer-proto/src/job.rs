@@ -1,27 +1,78 @@
 //! Heavy pure work that the core hands out: compression and splitting.
 
-/// A piece of pure work on owned values; may run anywhere.
+use crate::batch::{Piece, RawBatch, SealedBatch, seal, split};
+use crate::config::{Codec, Compression};
+
+/// A piece of pure work on owned values: it may run inline, on any thread, at once or late; only
+/// the records in it wait for its result.
 #[derive(Debug)]
 #[must_use = "records wait for the result of this job"]
 pub struct Job {
-    id: u64,
+    instance: u64,
+    ticket: u64,
+    work: Work,
 }
 
-/// What became of a [`Job`]; goes back by [`Input::Done`](crate::Input::Done).
+#[derive(Debug)]
+pub(crate) enum Work {
+    Seal { raw: RawBatch, compression: Compression },
+    Split { sealed: SealedBatch, target: usize, compression: Compression },
+}
+
+/// What became of a [`Job`]; goes back by [`Input::Done`](crate::Input::Done). Results of another
+/// producer, or of a job that was answered already, are ignored and counted.
 #[derive(Debug)]
 pub struct JobResult {
-    id: u64,
+    pub(crate) instance: u64,
+    pub(crate) ticket: u64,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Sealed(SealedBatch),
+    Split(Vec<Piece>),
+    Failed,
 }
 
 impl Job {
-    /// Does the work. Takes as long as compressing one batch takes; never blocks otherwise.
-    pub fn run(self) -> JobResult {
-        JobResult { id: self.id }
+    pub(crate) fn new(instance: u64, ticket: u64, work: Work) -> Self {
+        Self { instance, ticket, work }
     }
 
-    /// Gives the work up: for a worker that panicked or was shut down. The batch goes out
-    /// uncompressed, or fails where that cannot help.
+    /// Bytes to be worked on; what takes long has many.
+    pub fn size(&self) -> usize {
+        match &self.work {
+            Work::Seal { raw, .. } => raw.records.len(),
+            Work::Split { sealed, .. } => sealed.uncompressed_len,
+        }
+    }
+
+    /// Does the work on the calling thread. It takes as long as compressing [`size`](Self::size)
+    /// bytes takes, and never waits for anything.
+    pub fn run(self) -> JobResult {
+        let outcome = match self.work {
+            Work::Seal { raw, compression } => Outcome::Sealed(seal(&raw, &compression)),
+            Work::Split { sealed, target, compression } => {
+                match split(&sealed, target, &compression) {
+                    Ok(pieces) => Outcome::Split(pieces),
+                    Err(_) => Outcome::Failed,
+                }
+            }
+        };
+        JobResult { instance: self.instance, ticket: self.ticket, outcome }
+    }
+
+    /// Gives the work up, for a worker that cannot or may not do it: a batch to be compressed goes
+    /// out uncompressed, one to be split fails.
     pub fn abandon(self) -> JobResult {
-        JobResult { id: self.id }
+        let outcome = match self.work {
+            Work::Seal { raw, compression } => {
+                let plain = Compression { codec: Codec::None, ..compression };
+                Outcome::Sealed(seal(&raw, &plain))
+            }
+            Work::Split { .. } => Outcome::Failed,
+        };
+        JobResult { instance: self.instance, ticket: self.ticket, outcome }
     }
 }

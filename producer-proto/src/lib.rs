@@ -2,20 +2,32 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod backoff;
 mod batch;
+mod batches;
+mod budget;
 mod config;
+mod conn;
 mod error;
 mod error_code;
 mod event;
 mod ids;
 mod io;
 mod job;
+mod metadata;
+mod node;
+mod outstanding;
+mod partition;
 mod partitioner;
 mod producer;
+mod producer_id;
 mod record;
+mod rng;
 mod stats;
 mod time;
 mod timers;
+mod topics;
+mod verdict;
 mod wire;
 
 pub use config::*;

@@ -1,112 +1,392 @@
-//! The public facade.
+//! The public facade, and the state behind it. What happens is in the modules below, one idea
+//! each; they are all `impl Producer` because a record's way crosses all of them.
 
+mod connections;
+mod drain;
+mod jobs;
+mod lifecycle;
+mod metadata;
+mod outcome;
+mod produce_response;
+mod producer_id;
+mod push;
+mod ready;
+mod responses;
+mod sequences;
+mod time;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use crate::batch::BufferPool;
+use crate::batches::Batches;
+use crate::budget::{Budget, LaneIndex, NO_LEADER};
+use crate::config::Settings;
+use crate::conn::Conn;
 use crate::error::{FatalError, InvalidTopic, PushError, TopicError};
-use crate::event::{Cancel, Event, Receipt};
+use crate::event::{Cancel, Event, Lane, Receipt};
 use crate::io::{Action, Input, Transmit};
+use crate::metadata::Metadata;
+use crate::node::{NodeIndex, Nodes};
+use crate::outstanding::{Outstanding, Slot};
+use crate::partition::Partition;
+use crate::partitioner::Partitioner;
+use crate::producer_id::ProducerIds;
+use crate::rng::{Rng, Stream};
 use crate::stats::Stats;
-use crate::timers::TimerKind;
-use crate::{BatchId, Config, ConfigError, FlushId, Instant, Record, TopicId};
+use crate::timers::{TimerKind, Timers};
+use crate::topics::{PartitionIndex, TopicState, Topics};
+use crate::wire::ProduceResponse;
+use crate::{
+    BatchId, BrokerId, Config, ConfigError, ConnectionId, FlushId, Instant, Record, TopicId,
+};
 
-/// The whole producer: a pure state machine.
+/// The whole producer: a pure state machine without sockets, threads, clocks or random sources.
+///
+/// Applications push records and take [`Event`]s; the environment hands in [`Input`]s, writes
+/// [`Transmit`]s, carries out [`Action`]s and comes back at [`poll_timeout`](Self::poll_timeout).
+/// See the [crate documentation](crate) for the run loop and the contract.
 pub struct Producer {
+    settings: Settings,
+    now: Instant,
+    rng: Rng,
+    /// Tells this producer's jobs from another's.
+    instance: u64,
+    topics: Topics,
+    partitions: Vec<Partition>,
+    batches: Batches,
+    outstanding: Outstanding,
+    nodes: Nodes,
+    conns: BTreeMap<ConnectionId, Conn>,
+    next_conn: u64,
+    metadata: Metadata,
+    ids: ProducerIds,
+    budget: Budget,
+    pool: BufferPool,
+    partitioner: Option<Box<dyn Partitioner>>,
+    timers: Timers,
+    /// While a connection is being closed from our side: batches that end are kept until the
+    /// transport has answered.
+    lent_to: Option<ConnectionId>,
+    /// Open batches in the order in which their linger ends.
+    lingering: VecDeque<Deadline>,
+    /// Batches in the order in which they expire.
+    expiring: VecDeque<Deadline>,
+    /// Nodes that may have something to hand out.
+    dirty: VecDeque<NodeIndex>,
+    flushes: VecDeque<Flush>,
+    next_flush: u64,
+    next_job: u64,
+    /// Jobs handed out: by ticket, the batch that waits for it.
+    working: BTreeMap<u64, Slot>,
+    request_serial: u64,
+    phase: Phase,
+    fatal: Option<FatalError>,
+    /// What last went wrong with a connection, until one works.
+    trouble: Option<Arc<str>>,
+    events: VecDeque<Event>,
+    actions: VecDeque<Action>,
     stats: Stats,
+    scratch: Scratch,
+}
+
+/// Memory that is used again from call to call.
+#[derive(Default)]
+struct Scratch {
+    response: ProduceResponse,
+    scaffold: BytesMut,
+    taken: Vec<Taken>,
+    request_batches: Vec<Vec<(PartitionIndex, Slot)>>,
+}
+
+/// A batch chosen for the request that is being put together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Taken {
+    topic: u32,
+    index: i32,
+    partition: PartitionIndex,
+    slot: Slot,
+}
+
+/// The deadline of a batch; void once the batch has moved on.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    partition: PartitionIndex,
+    batch: BatchId,
+}
+
+struct Flush {
+    id: FlushId,
+    /// Over when every batch below this id has its outcome.
+    mark: BatchId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Refuses records; closes when nothing is outstanding.
+    Closing,
+    Closed,
 }
 
 impl Producer {
-    /// Checks the settings and makes a producer. It does nothing until a record or a topic is
-    /// pushed. `seed` decides every random choice: same seed, same inputs, same bytes.
+    /// Makes a producer. Nothing is sent before the first topic is asked for.
+    ///
+    /// `now` is the first reading of the embedder's clock. `seed` decides every random choice:
+    /// the same seed and the same inputs give the same bytes; adapters draw it from the system.
+    ///
+    /// # Errors
+    /// The first setting that is out of range or contradicts another; see [`Config::validate`].
     pub fn new(config: &Config, now: Instant, seed: [u8; 32]) -> Result<Self, ConfigError> {
-        let _ = (now, seed);
-        config.validate()?;
-        Ok(Self { stats: Stats::default() })
+        let settings = config.resolve()?;
+        let rng = Rng::new(seed);
+        let nodes = Nodes::new(&settings.bootstrap);
+        let buffer = settings.batch_size.min(settings.buffer_memory);
+        Ok(Self {
+            now,
+            instance: rng.draw(Stream::Instance, 0, 0),
+            rng,
+            topics: Topics::default(),
+            partitions: Vec::new(),
+            batches: Batches::default(),
+            outstanding: Outstanding::default(),
+            nodes,
+            conns: BTreeMap::new(),
+            next_conn: 0,
+            metadata: Metadata::new(),
+            ids: ProducerIds::default(),
+            budget: Budget::new(settings.buffer_memory),
+            pool: BufferPool::new(buffer, settings.buffer_memory / 8),
+            partitioner: None,
+            timers: Timers::default(),
+            lent_to: None,
+            lingering: VecDeque::new(),
+            expiring: VecDeque::new(),
+            dirty: VecDeque::new(),
+            flushes: VecDeque::new(),
+            next_flush: 0,
+            next_job: 0,
+            working: BTreeMap::new(),
+            request_serial: 0,
+            phase: Phase::Open,
+            fatal: None,
+            trouble: None,
+            events: VecDeque::new(),
+            actions: VecDeque::new(),
+            stats: Stats::default(),
+            scratch: Scratch::default(),
+            settings,
+        })
     }
 
-    /// Interns a topic name, once; asks for its metadata when it is new.
-    pub fn topic(&mut self, name: &str) -> Result<TopicId, InvalidTopic> {
-        let _ = name;
-        Err(InvalidTopic::Empty)
+    /// Replaces the built-in choice of partitions for records that name none. Takes effect with
+    /// the next record; records already accepted keep their partition.
+    pub fn set_partitioner(&mut self, partitioner: Box<dyn Partitioner>) {
+        self.partitioner = Some(partitioner);
     }
+
+    // ---- application side
+
+    /// Interns a topic name and asks for its metadata if it is not known.
+    ///
+    /// The id is valid for the life of this producer. Calling again with the same name is cheap
+    /// and gives the same id.
+    ///
+    /// # Errors
+    /// A name that Kafka does not accept: empty, `.` or `..`, longer than 249 characters, or with
+    /// characters outside `[a-zA-Z0-9._-]`.
+    pub fn topic(&mut self, now: Instant, name: &str) -> Result<TopicId, InvalidTopic> {
+        self.enter(now);
+        let id = self.topics.intern(name, self.now, self.settings.compression.codec)?;
+        if self.phase == Phase::Open {
+            self.want_topic(id.0);
+            self.settle();
+        }
+        Ok(id)
+    }
+
     /// The name of an interned topic.
-    pub fn topic_name(&self, topic: TopicId) -> Option<&std::sync::Arc<str>> {
-        let _ = topic;
-        None
+    pub fn topic_name(&self, topic: TopicId) -> Option<&Arc<str>> {
+        self.topics.get(topic).map(|topic| &topic.name)
     }
-    /// How many partitions the topic has, once known.
+
+    /// How many partitions the topic has; `None` while its metadata is not known.
     pub fn partition_count(&self, topic: TopicId) -> Option<i32> {
-        let _ = topic;
-        None
+        let topic = self.topics.get(topic)?;
+        (topic.state == TopicState::Ready).then_some(topic.count)
     }
-    /// What the cluster last said against the topic, while it is not known; for error texts.
+
+    /// What the cluster last said against a topic that is not known; for error texts.
     pub fn topic_error(&self, topic: TopicId) -> Option<TopicError> {
-        let _ = topic;
-        None
+        let topic = self.topics.get(topic)?;
+        let has_error = topic.state != TopicState::Ready && !topic.error.is_none();
+        has_error.then(|| TopicError { topic: topic.name.clone(), code: topic.error })
     }
-    /// The last thing that went wrong with a connection while none works; for error texts.
-    pub fn connection_trouble(&self) -> Option<std::sync::Arc<str>> {
-        None
+
+    /// What last went wrong with a connection, until a connection works; for error texts.
+    pub fn connection_trouble(&self) -> Option<&Arc<str>> {
+        self.trouble.as_ref()
     }
-    /// Encodes the record into the open batch of its partition, or says why not; never waits.
+
+    /// Encodes a record into the open batch of its partition. Never waits and keeps no reference.
+    ///
+    /// # Errors
+    /// The record was not taken and stays with the caller. [`PushError::TopicNotReady`] and
+    /// [`PushError::Full`] pass by themselves, announced by [`Event::TopicReady`] and
+    /// [`Event::Writable`]; the others are final for this record.
     pub fn push(&mut self, now: Instant, record: &Record<'_>) -> Result<Receipt, PushError> {
-        let _ = (now, record);
-        Err(PushError::Closed)
+        self.enter(now);
+        let result = self.push_record(record);
+        if let Err(error) = &result {
+            self.note_refusal(error);
+        }
+        result
     }
-    /// Takes a record out of its batch while that is open.
+
+    /// Takes a record out of its batch, while that is open.
     pub fn cancel(&mut self, now: Instant, receipt: Receipt) -> Cancel {
-        let _ = (now, receipt);
-        Cancel::TooLate
+        self.enter(now);
+        self.cancel_record(receipt)
     }
-    /// Somebody has begun to wait for one more record of this batch.
+
+    /// Says that somebody has begun to wait for one more record of this batch. When every record
+    /// of an open batch is waited for and nothing of its partition is in flight, the batch does
+    /// not linger any longer: a lone sender is not held up, many senders still share batches.
     pub fn expedite(&mut self, now: Instant, batch: BatchId) {
-        let _ = (now, batch);
+        self.enter(now);
+        self.expedite_batch(batch);
     }
-    /// Sends everything pushed so far without lingering; [`Event::Flushed`] when all has its outcome.
+
+    /// Sends everything pushed so far without lingering. [`Event::Flushed`] follows when all of
+    /// it has its outcome, whatever that is.
     pub fn flush(&mut self, now: Instant) -> FlushId {
-        let _ = now;
-        FlushId(0)
+        self.enter(now);
+        self.start_flush()
     }
-    /// Refuses further records, sends what there is, then closes; at the deadline at the latest.
+
+    /// Refuses further records, sends what there is, and closes: [`Event::Closed`] follows when
+    /// every record has its outcome, at `deadline` at the latest. A second call may bring the
+    /// deadline forward; after `Closed` it does nothing.
     pub fn close(&mut self, now: Instant, deadline: Option<Instant>) {
-        let _ = (now, deadline);
+        self.enter(now);
+        self.start_close(deadline);
     }
-    /// Fails every record that was never handed to a connection.
+
+    /// Fails every record that was never handed to a connection, as `Aborted` and `NotPersisted`.
+    /// What was handed out goes on.
     pub fn abort_queued(&mut self, now: Instant) {
-        let _ = now;
+        self.enter(now);
+        self.abort_unsent();
+        self.settle();
     }
-    /// Takes one input. Infallible.
+
+    // ---- environment side
+
+    /// Takes an input. Never fails: what makes no sense is counted in [`Stats`] and ignored, and
+    /// bytes that make no sense close their connection.
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        let _ = (now, input);
+        self.enter(now);
+        match input {
+            Input::Timeout => {}
+            Input::Connected { conn } => self.on_connected(conn),
+            Input::ConnectFailed { conn, kind } => self.on_connect_failed(conn, kind),
+            Input::Received { conn, bytes } => self.on_received(conn, bytes),
+            Input::Written { conn, bytes } => self.on_written(conn, bytes),
+            Input::Disconnected { conn, reason } => self.on_disconnected(conn, reason),
+            Input::Done(result) => self.on_job_done(result),
+        }
+        self.advance();
+        self.settle();
     }
-    /// The next bytes to write.
+
+    /// The next bytes to write, if any. One request per connection at a time: the next one comes
+    /// after [`Input::Written`] has covered this one.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
-        let _ = now;
-        None
+        self.enter(now);
+        let transmit = self.next_transmit();
+        if transmit.is_none() {
+            self.settle();
+        }
+        transmit
     }
-    /// The next thing to do.
+
+    /// The next thing to do, if any.
     pub fn poll_action(&mut self) -> Option<Action> {
-        None
+        self.actions.pop_front()
     }
-    /// The next thing that happened.
+
+    /// The next thing that happened, if any.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
     }
-    /// When to call with [`Input::Timeout`] at the latest.
+
+    /// When to call [`handle_input`](Self::handle_input) with [`Input::Timeout`] at the latest;
+    /// `None` when nothing waits for time to pass. It changes with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.first_deadline().map(|(at, _)| at)
     }
-    /// What that deadline is for.
+
+    /// What [`poll_timeout`](Self::poll_timeout) is for; for diagnostics.
     pub fn timeout_reason(&self) -> Option<TimerKind> {
-        None
+        self.first_deadline().map(|(_, kind)| kind)
     }
+
     /// The counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
-    /// The fatal error, once there is one.
+
+    /// The error that made this producer unusable, if there is one.
     pub fn fatal(&self) -> Option<&FatalError> {
-        None
+        self.fatal.as_ref()
     }
-    /// Whether [`Event::Closed`] has been given out or waits to be.
+
+    /// Whether the producer is closed: [`Event::Closed`] was or is about to be given out.
     pub fn is_closed(&self) -> bool {
-        false
+        self.phase == Phase::Closed
+    }
+
+    // ---- common to the modules below
+
+    /// Time never goes back.
+    fn enter(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// What may have become due through the call that ends here.
+    fn settle(&mut self) {
+        self.drive_metadata();
+        self.drive_producer_id();
+        self.finish_flushes();
+        while let Some(lane) = self.budget.take_writable() {
+            let lane = self.public_lane(lane);
+            self.events.push_back(Event::Writable { lane });
+        }
+        self.finish_close();
+        self.trim_deadlines();
+        self.stats.buffered_bytes = self.budget.used();
+        self.stats.batches_outstanding = self.outstanding.len() as u64;
+    }
+
+    fn public_lane(&self, lane: LaneIndex) -> Lane {
+        if lane == NO_LEADER {
+            return Lane::NoLeader;
+        }
+        self.nodes[lane].id.map_or(Lane::NoLeader, Lane::Broker)
+    }
+
+    fn broker_of(&self, node: NodeIndex) -> Option<BrokerId> {
+        self.nodes[node].id
+    }
+
+    fn partition(&self, at: PartitionIndex) -> &Partition {
+        &self.partitions[at as usize]
+    }
+
+    fn partition_mut(&mut self, at: PartitionIndex) -> &mut Partition {
+        &mut self.partitions[at as usize]
     }
 }

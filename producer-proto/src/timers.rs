@@ -28,6 +28,8 @@ pub enum TimerKind {
     Metadata,
     /// A producer id may be asked for again.
     ProducerId,
+    /// Data has waited for a broker for too long.
+    Availability,
     /// The deadline of a close.
     Close,
 }
@@ -43,6 +45,8 @@ pub(crate) enum TimerKey {
     Reconnect(u32),
     /// By node index.
     Throttle(u32),
+    /// By node index.
+    Availability(u32),
     Metadata,
     ProducerId,
     /// By partition index.
@@ -58,6 +62,7 @@ impl TimerKey {
             Self::Idle(_) => TimerKind::ConnectionIdle,
             Self::Reconnect(_) => TimerKind::ReconnectBackoff,
             Self::Throttle(_) => TimerKind::Throttle,
+            Self::Availability(_) => TimerKind::Availability,
             Self::Metadata => TimerKind::Metadata,
             Self::ProducerId => TimerKind::ProducerId,
             Self::Retry(_) => TimerKind::RetryBackoff,
@@ -99,8 +104,8 @@ impl Timers {
         self.armed.clear();
     }
 
-    pub(crate) fn is_armed(&self, key: TimerKey) -> bool {
-        self.armed.contains_key(&key)
+    pub(crate) fn deadline(&self, key: TimerKey) -> Option<Instant> {
+        self.armed.get(&key).copied()
     }
 
     /// Takes the first deadline that `now` has reached.
@@ -145,7 +150,7 @@ mod tests {
         let mut timers = Timers::default();
         timers.set(TimerKey::Retry(1), at(5));
         timers.set(TimerKey::Retry(1), Instant::MAX);
-        assert!(!timers.is_armed(TimerKey::Retry(1)));
+        assert_eq!(timers.deadline(TimerKey::Retry(1)), None);
         assert_eq!(timers.first(), None);
     }
 }

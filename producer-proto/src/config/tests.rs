@@ -45,7 +45,6 @@ fn defaults_are_java_s() {
         (s.batch_size, s.max_request_size, s.buffer_memory),
         (16_384, 1_048_576, 33_554_432)
     );
-    assert_eq!(s.max_block, ms(60_000));
     assert_eq!(s.retries, 2_147_483_647);
     assert_eq!((s.delivery_timeout, s.request_timeout), (ms(120_000), ms(30_000)));
     assert_eq!((s.retry_backoff, s.retry_backoff_max), (ms(100), ms(1_000)));
@@ -118,7 +117,7 @@ fn for_ever_leaves_room_for_arithmetic() {
         c.connections_max_idle = Duration::MAX;
     })
     .unwrap();
-    for duration in [s.linger, s.max_block, s.retry_backoff_max, s.connections_max_idle] {
+    for duration in [s.linger, s.retry_backoff_max, s.connections_max_idle] {
         assert!(duration.checked_mul(2).is_some());
     }
     assert_eq!(s.delivery_timeout, ms(i32::MAX as u64), "raised, but within 32 bits");

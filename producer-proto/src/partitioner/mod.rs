@@ -10,9 +10,11 @@ mod fnv1a;
 mod load;
 mod murmur2;
 mod round_robin;
+mod spread;
 mod sticky;
 
 pub(crate) use round_robin::RoundRobinState;
+pub(crate) use spread::Spread;
 pub(crate) use sticky::StickyState;
 
 use crate::PartitionerKind;

@@ -14,11 +14,6 @@ impl RoundRobinState {
         Self { table: LoadTable::new(partitions), next: 0 }
     }
 
-    /// Number of partitions.
-    pub(crate) fn partitions(&self) -> i32 {
-        self.table.len()
-    }
-
     /// The number of partitions has changed (at least one). New ones have a leader.
     pub(crate) fn resize(&mut self, partitions: i32) {
         self.table.resize(partitions);

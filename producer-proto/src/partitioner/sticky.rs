@@ -21,11 +21,6 @@ impl StickyState {
         Self { table: LoadTable::new(partitions), current: None, produced: 0 }
     }
 
-    /// Number of partitions.
-    pub(crate) fn partitions(&self) -> i32 {
-        self.table.len()
-    }
-
     /// The number of partitions has changed (at least one). New ones have a leader and nothing
     /// waiting. The current partition is dropped if it no longer exists.
     pub(crate) fn resize(&mut self, partitions: i32) {

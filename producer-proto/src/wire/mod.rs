@@ -20,5 +20,16 @@ pub(crate) mod varint;
 pub(crate) mod versions;
 pub(crate) mod writer;
 
+pub(crate) use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+pub(crate) use frame::FrameSplitter;
+pub(crate) use header::{ApiKey, correlation_id, split_response};
+pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+pub(crate) use metadata::{MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic};
+pub(crate) use primitives::DecodeError;
+pub(crate) use produce::{ProduceRequestWriter, TOPIC_IDS_FROM};
+pub(crate) use produce_response::{NodeEndpoint, ProducePartition, ProduceResponse, TopicRef};
+pub(crate) use request::encode_request;
+pub(crate) use versions::BrokerVersions;
+
 #[cfg(test)]
 mod tests;

@@ -77,7 +77,6 @@ fn prt_10_stale_weights_after_shrink() {
     state.switch_to(7);
     state.resize(3);
     assert_eq!(state.current(), None);
-    assert_eq!(state.partitions(), 3);
     state.set_queue(7, 1);
     state.set_available(7, true);
     state.set_slow(-1, true);

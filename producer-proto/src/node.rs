@@ -1,0 +1,197 @@
+//! Brokers and bootstrap addresses: where connections lead, and when they may be tried.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::topics::PartitionIndex;
+use crate::wire::BrokerVersions;
+use crate::{BrokerId, ConnectionId, Instant};
+
+/// Index of a node in the table of nodes.
+pub(crate) type NodeIndex = u32;
+
+/// A broker, or an address of the bootstrap list.
+pub(crate) struct Node {
+    /// `None` for a bootstrap address.
+    pub(crate) id: Option<BrokerId>,
+    pub(crate) host: Arc<str>,
+    pub(crate) port: u16,
+    /// Whether the last metadata listed it (always true for a bootstrap address).
+    pub(crate) is_listed: bool,
+    /// Its connection, from the attempt to open it until it ends.
+    pub(crate) conn: Option<ConnectionId>,
+    /// Whether that connection is ready for requests.
+    pub(crate) is_up: bool,
+    /// Connections lost or failed since it was last ready.
+    pub(crate) failures: u32,
+    /// Connection attempts in a row that never became ready.
+    pub(crate) setup_failures: u32,
+    /// Not dialled before this.
+    pub(crate) retry_at: Instant,
+    pub(crate) last_attempt: Option<Instant>,
+    /// Attempts so far; keys the jitter.
+    pub(crate) attempts: u64,
+    /// Nothing is written to it before this (KIP-219).
+    pub(crate) throttled_until: Instant,
+    /// What its last connection negotiated.
+    pub(crate) versions: Option<BrokerVersions>,
+    /// Partitions with something to send, each once, in fair rotation.
+    pub(crate) ready: VecDeque<PartitionIndex>,
+    /// Partitions it leads.
+    pub(crate) leads: u32,
+    /// Since when it has been unable to take data that waits for it.
+    pub(crate) unable_since: Option<Instant>,
+    /// It has been so for longer than unkeyed records are to wait for it.
+    pub(crate) is_slow: bool,
+    /// Whether it stands in the queue of nodes to be looked at by `poll_transmit`.
+    pub(crate) is_dirty: bool,
+}
+
+impl Node {
+    fn new(id: Option<BrokerId>, host: Arc<str>, port: u16) -> Self {
+        Self {
+            id,
+            host,
+            port,
+            is_listed: true,
+            conn: None,
+            is_up: false,
+            failures: 0,
+            setup_failures: 0,
+            retry_at: Instant::ZERO,
+            last_attempt: None,
+            attempts: 0,
+            throttled_until: Instant::ZERO,
+            versions: None,
+            ready: VecDeque::new(),
+            leads: 0,
+            unable_since: None,
+            is_slow: false,
+            is_dirty: false,
+        }
+    }
+
+    /// `host:port`, with brackets round an IPv6 address.
+    pub(crate) fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// For error texts.
+    pub(crate) fn describe(&self) -> String {
+        match self.id {
+            Some(id) => format!("broker {} at {}", id.0, self.address()),
+            None => format!("bootstrap server {}", self.address()),
+        }
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.id.is_some()
+            && !self.is_listed
+            && self.conn.is_none()
+            && self.leads == 0
+            && self.ready.is_empty()
+            && !self.is_dirty
+    }
+}
+
+pub(crate) struct Nodes {
+    list: Vec<Node>,
+    by_broker: BTreeMap<i32, NodeIndex>,
+    bootstrap: usize,
+}
+
+impl Nodes {
+    pub(crate) fn new(bootstrap: &[(Arc<str>, u16)]) -> Self {
+        let list = bootstrap.iter().map(|(host, port)| Node::new(None, host.clone(), *port));
+        Self { list: list.collect(), by_broker: BTreeMap::new(), bootstrap: bootstrap.len() }
+    }
+
+    pub(crate) fn by_broker(&self, id: i32) -> Option<NodeIndex> {
+        self.by_broker.get(&id).copied()
+    }
+
+    /// The node of that broker id, made if need be, listed and at that address. The second part
+    /// tells whether it had another address before.
+    pub(crate) fn list_broker(&mut self, id: i32, host: Arc<str>, port: u16) -> (NodeIndex, bool) {
+        if let Some(&index) = self.by_broker.get(&id) {
+            let node = &mut self.list[index as usize];
+            node.is_listed = true;
+            let moved = (&*node.host, node.port) != (&*host, port);
+            if moved {
+                (node.host, node.port) = (host, port);
+            }
+            return (index, moved);
+        }
+        let node = Node::new(Some(BrokerId(id)), host, port);
+        // A cluster that names ever new brokers must not make this table grow without end.
+        let index = match self.list.iter().position(Node::is_forgotten) {
+            Some(index) => {
+                if let Some(old) = self.list[index].id {
+                    self.by_broker.remove(&old.0);
+                }
+                self.list[index] = node;
+                index
+            }
+            None => {
+                self.list.push(node);
+                self.list.len() - 1
+            }
+        };
+        let index = NodeIndex::try_from(index).expect("fewer nodes than bytes of memory");
+        self.by_broker.insert(id, index);
+        (index, false)
+    }
+
+    /// Bootstrap addresses.
+    pub(crate) fn bootstrap(&self) -> std::ops::Range<NodeIndex> {
+        0..self.bootstrap as NodeIndex
+    }
+
+    /// Brokers that metadata lists now.
+    pub(crate) fn listed_brokers(&self) -> impl Iterator<Item = NodeIndex> + Clone {
+        self.by_broker.values().copied().filter(|&index| self.list[index as usize].is_listed)
+    }
+
+    pub(crate) fn all(&self) -> std::ops::Range<NodeIndex> {
+        0..self.list.len() as NodeIndex
+    }
+}
+
+impl std::ops::Index<NodeIndex> for Nodes {
+    type Output = Node;
+
+    fn index(&self, index: NodeIndex) -> &Node {
+        &self.list[index as usize]
+    }
+}
+
+impl std::ops::IndexMut<NodeIndex> for Nodes {
+    fn index_mut(&mut self, index: NodeIndex) -> &mut Node {
+        &mut self.list[index as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_keeps_its_node_when_its_address_moves_and_forgotten_nodes_are_used_again() {
+        let mut nodes = Nodes::new(&[("seed".into(), 9092)]);
+        let (one, moved) = nodes.list_broker(1, "a".into(), 1);
+        assert!(!moved);
+        assert_eq!(nodes.list_broker(1, "b".into(), 1), (one, true));
+        nodes[one].is_listed = false;
+        nodes[one].leads = 1;
+        let (two, _) = nodes.list_broker(2, "c".into(), 1);
+        assert_ne!(two, one, "a partition still names it");
+        nodes[one].leads = 0;
+        assert_eq!(nodes.list_broker(3, "d".into(), 1), (one, false));
+        assert_eq!(nodes.by_broker(1), None);
+        assert_eq!(nodes.listed_brokers().collect::<Vec<_>>(), [two, one]);
+    }
+}

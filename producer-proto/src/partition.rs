@@ -1,0 +1,95 @@
+//! One partition: the unit of order.
+//!
+//! Its batches stand in one queue in the order of their records, from the oldest without an
+//! outcome to the open one; being sent, retried or split changes a batch's state, never its place.
+//! So a retried batch needs no sorting back in, and sequence numbers never need comparing.
+
+use std::collections::VecDeque;
+
+use crate::Instant;
+use crate::outstanding::Slot;
+
+/// Node index that means "no leader known".
+pub(crate) const NO_NODE: u32 = u32::MAX;
+
+pub(crate) struct Partition {
+    pub(crate) topic: u32,
+    /// Its number in the topic.
+    pub(crate) index: i32,
+    /// Node index of the leader, or [`NO_NODE`].
+    pub(crate) leader: u32,
+    /// -1 while unknown.
+    pub(crate) leader_epoch: i32,
+    /// Slots of its batches, oldest first; only the last may be open.
+    pub(crate) queue: VecDeque<Slot>,
+    /// Batches of the queue that are handed out and not answered, expired ones included.
+    pub(crate) in_flight: u32,
+    /// Whether it stands in its leader's ready queue.
+    pub(crate) is_ready: bool,
+    /// Serial number of the last request that took a batch of it.
+    pub(crate) last_request: u64,
+    /// Nothing is sent before this: the backoff of its oldest failed batch.
+    pub(crate) retry_at: Instant,
+    /// Bytes of its last sealed batch before compression: the next buffer's likely size.
+    pub(crate) usual_size: u32,
+    pub(crate) sequence: Sequence,
+}
+
+/// The idempotent producer's state for one partition (KIP-98, KIP-360).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    /// -1 before the first stamp.
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    /// Sequence of the next fresh batch.
+    pub(crate) next: i32,
+    /// A batch with this id and epoch has been acknowledged: the broker knows us, and refuses
+    /// gaps. Until then it would take any first sequence, so one batch at a time.
+    pub(crate) acknowledged: bool,
+    /// The next stamp needs a new epoch: a stamp was given up whose fate is unknown, or refused.
+    pub(crate) stale: bool,
+    /// A broker has refused the oldest stamp for a gap before it. All stamps are to be given up
+    /// as soon as each is known not to be in the log.
+    pub(crate) gap: bool,
+    /// Offset of the last acknowledged record; -1 when unknown.
+    pub(crate) last_offset: i64,
+}
+
+impl Sequence {
+    const NEW: Self = Self {
+        producer_id: -1,
+        epoch: -1,
+        next: 0,
+        acknowledged: false,
+        stale: false,
+        gap: false,
+        last_offset: -1,
+    };
+
+    /// Begins anew under another id or epoch.
+    pub(crate) fn restart(&mut self, (producer_id, epoch): (i64, i16)) {
+        *self = Self { producer_id, epoch, ..Self::NEW };
+    }
+
+    pub(crate) fn is_under(&self, producer_id: i64, epoch: i16) -> bool {
+        (self.producer_id, self.epoch) == (producer_id, epoch)
+    }
+}
+
+impl Partition {
+    pub(crate) fn new(topic: u32, index: i32) -> Self {
+        Self {
+            topic,
+            index,
+            leader: NO_NODE,
+            leader_epoch: -1,
+            queue: VecDeque::new(),
+            in_flight: 0,
+            is_ready: false,
+            last_request: 0,
+            retry_at: Instant::ZERO,
+            usual_size: 0,
+            sequence: Sequence::NEW,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! From ready partitions to the bytes of a request.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::batch::{HEADER_LEN, encode_header};
+use crate::batches::{Content, State};
+use crate::conn::Request;
+use crate::io::Transmit;
+use crate::node::NodeIndex;
+use crate::outstanding::Slot;
+use crate::timers::TimerKey;
+use crate::topics::PartitionIndex;
+use crate::wire::{ApiKey, ProduceRequestWriter, TOPIC_IDS_FROM};
+use crate::{ConnectionId, ErrorCode};
+
+use super::{Producer, Taken};
+
+/// Scaffold of one partition in a request: header of the batch and framing, roughly.
+const SCAFFOLD_PER_BATCH: usize = HEADER_LEN + 16;
+
+impl Producer {
+    pub(super) fn next_transmit(&mut self) -> Option<Transmit> {
+        while let Some(node) = self.dirty.pop_front() {
+            self.nodes[node].is_dirty = false;
+            if let Some(transmit) = self.transmit_to(node) {
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    /// The next request to a node, if its connection can take one now. Whatever stands in the way
+    /// wakes the node when it is gone.
+    fn transmit_to(&mut self, node: NodeIndex) -> Option<Transmit> {
+        let id = self.nodes[node].conn?;
+        let conn = self.conns.get_mut(&id)?;
+        if !conn.is_write_idle() {
+            return None;
+        }
+        let throttled = self.nodes[node].throttled_until > self.now;
+        if throttled && conn.is_ready() {
+            return None;
+        }
+        if let Some(outgoing) = conn.outbox.pop_front() {
+            let api = outgoing.kind.api();
+            let len = outgoing.bytes.len();
+            let (correlation, version) = (outgoing.correlation, outgoing.version);
+            conn.sent(self.now, len, correlation, version, outgoing.kind);
+            if api == ApiKey::Metadata {
+                self.stats.metadata_requests += 1;
+            }
+            return Some(self.hand_out(id, VecDeque::from([outgoing.bytes]), len));
+        }
+        let limit = self.settings.max_in_flight_requests_per_connection;
+        if !conn.is_ready() || conn.in_flight.len() >= limit {
+            return None;
+        }
+        self.produce_to(node, id)
+    }
+
+    fn hand_out(&mut self, id: ConnectionId, chunks: VecDeque<Bytes>, len: usize) -> Transmit {
+        self.stats.requests_sent += 1;
+        self.stats.requests_in_flight += 1;
+        self.stats.bytes_out += len as u64;
+        self.arm_request_timer(id);
+        Transmit::new(id, chunks)
+    }
+
+    pub(super) fn arm_request_timer(&mut self, id: ConnectionId) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        let deadline = conn.request_deadline(self.settings.request_timeout);
+        self.timers.set(TimerKey::Request(id), deadline);
+    }
+
+    /// A Produce request with one batch of each ready partition, in fair rotation, up to
+    /// `max.request.size`.
+    fn produce_to(&mut self, node: NodeIndex, id: ConnectionId) -> Option<Transmit> {
+        if self.nodes[node].ready.is_empty() {
+            self.note_able(node);
+            return None;
+        }
+        if self.settings.idempotence && self.ids.current().is_none() {
+            // The arrival of the id wakes all nodes.
+            return None;
+        }
+        let version = match self.conns.get(&id)?.versions.pick(ApiKey::Produce) {
+            Ok(version) => version,
+            Err(unsupported) => {
+                self.refuse_ready(node, ErrorCode::UNSUPPORTED_VERSION, &unsupported.to_string());
+                return None;
+            }
+        };
+        let mut taken = std::mem::take(&mut self.scratch.taken);
+        taken.clear();
+        self.take_batches(node, version, &mut taken);
+        let transmit = if taken.is_empty() {
+            None
+        } else {
+            taken.sort_unstable();
+            self.note_able(node);
+            self.produce_request(node, id, version, &taken)
+        };
+        self.scratch.taken = taken;
+        transmit
+    }
+
+    /// Chooses batches, gives them their stamps and marks them as handed out.
+    fn take_batches(&mut self, node: NodeIndex, version: i16, taken: &mut Vec<Taken>) {
+        self.request_serial += 1;
+        let serial = self.request_serial;
+        let conn = self.nodes[node].conn;
+        let mut size = 0;
+        for _ in 0..self.nodes[node].ready.len() {
+            let Some(at) = self.nodes[node].ready.pop_front() else { break };
+            self.partition_mut(at).is_ready = false;
+            if self.partition(at).leader != node {
+                self.mark_ready(at);
+                continue;
+            }
+            let Some(slot) = self.prepare_next(at, version) else { continue };
+            let Content::Sealed(sealed) = &self.batches[slot].content else { continue };
+            let len = sealed.encoded_len();
+            if !taken.is_empty() && size + len > self.settings.max_request_size {
+                self.partition_mut(at).is_ready = true;
+                self.nodes[node].ready.push_front(at);
+                break;
+            }
+            if !self.stamp(at, slot) {
+                continue;
+            }
+            size += len;
+            let Some(conn) = conn else { break };
+            self.note_handed_out(at, slot, conn);
+            let partition = self.partition_mut(at);
+            partition.last_request = serial;
+            let (topic, index) = (partition.topic, partition.index);
+            taken.push(Taken { topic, index, partition: at, slot });
+            self.mark_ready(at);
+        }
+    }
+
+    /// The batch that a partition sends next, sealed. A batch that has to be compressed first
+    /// comes back through its job.
+    fn prepare_next(&mut self, at: PartitionIndex, version: i16) -> Option<Slot> {
+        let slot = self.next_sendable(at)?;
+        if self.batches[slot].state == State::Open {
+            self.close_open_batch(at);
+        }
+        let batch = self.batches.find(slot)?;
+        if batch.state == State::Closed {
+            if !self.codec_is_allowed(version) {
+                self.refuse_codec(slot);
+                return None;
+            }
+            self.seal(slot);
+        }
+        (self.batches.find(slot)?.state == State::Queued).then_some(slot)
+    }
+
+    fn note_handed_out(&mut self, at: PartitionIndex, slot: Slot, conn: ConnectionId) {
+        let epoch = self.partition(at).leader_epoch;
+        let batch = &mut self.batches[slot];
+        batch.state = State::InFlight(conn);
+        batch.attempts += 1;
+        batch.attempt_epoch = epoch;
+        batch.proven_absent = false;
+        if batch.attempts == 1 {
+            self.stats.queue_count += 1;
+            let waited = self.now.saturating_since(batch.created).as_micros();
+            self.stats.queue_micros += u64::try_from(waited).unwrap_or(u64::MAX);
+        } else {
+            self.stats.batches_retried += 1;
+        }
+        self.partition_mut(at).in_flight += 1;
+    }
+
+    fn produce_request(
+        &mut self,
+        node: NodeIndex,
+        id: ConnectionId,
+        version: i16,
+        taken: &[Taken],
+    ) -> Option<Transmit> {
+        let has_all_ids = taken.iter().all(|taken| !self.topics.at(taken.topic).uuid.is_zero());
+        let version = if has_all_ids { version } else { version.min(TOPIC_IDS_FROM - 1) };
+        let correlation = self.conns.get_mut(&id)?.correlation();
+        let mut chunks = VecDeque::with_capacity(2 * taken.len() + 1);
+        let mut scaffold = std::mem::take(&mut self.scratch.scaffold);
+        let len = self.write_request(&mut scaffold, &mut chunks, version, correlation, taken);
+        self.scratch.scaffold = scaffold;
+        let mut batches = self.scratch.request_batches.pop().unwrap_or_default();
+        batches.extend(taken.iter().map(|taken| (taken.partition, taken.slot)));
+        batches.sort_unstable();
+        let without_answer = self.wants_no_answer();
+        let kind = Request::Produce { without_answer, batches };
+        let now = self.now;
+        self.conns.get_mut(&id)?.sent(now, len, correlation, version, kind);
+        self.stats.produce_requests += 1;
+        debug_assert_eq!(self.nodes[node].conn, Some(id));
+        Some(self.hand_out(id, chunks, len))
+    }
+
+    /// Writes scaffold and bodies in turn; the bodies are shared, not copied.
+    fn write_request(
+        &self,
+        scaffold: &mut BytesMut,
+        chunks: &mut VecDeque<Bytes>,
+        version: i16,
+        correlation: i32,
+        taken: &[Taken],
+    ) -> usize {
+        scaffold.reserve(64 + taken.len() * SCAFFOLD_PER_BATCH);
+        let topics = taken.chunk_by(|a, b| a.topic == b.topic);
+        let timeout = self.settings.request_timeout.as_millis();
+        let mut writer = ProduceRequestWriter::begin(
+            scaffold,
+            version,
+            correlation,
+            Some(&self.settings.client_id),
+            None,
+            self.settings.acks.to_wire(),
+            i32::try_from(timeout).unwrap_or(i32::MAX),
+            topics.clone().count(),
+        );
+        let mut cuts: VecDeque<(usize, &Bytes)> = VecDeque::with_capacity(taken.len());
+        for group in topics {
+            let topic = self.topics.at(group[0].topic);
+            writer.topic(&topic.name, topic.uuid, group.len());
+            for taken in group {
+                let batch = &self.batches[taken.slot];
+                let Content::Sealed(sealed) = &batch.content else { continue };
+                writer.partition(taken.index, sealed.encoded_len());
+                let header = encode_header(sealed, batch.stamp, false);
+                writer.scaffold().extend_from_slice(&header);
+                cuts.push_back((writer.body(sealed.records.len()), &sealed.records));
+                writer.end_partition();
+            }
+            writer.end_topic();
+        }
+        let len = writer.finish();
+        let scaffold = scaffold.split().freeze();
+        let mut from = 0;
+        for (cut, body) in cuts {
+            chunks.push_back(scaffold.slice(from..cut));
+            chunks.push_back(body.clone());
+            from = cut;
+        }
+        chunks.push_back(scaffold.slice(from..));
+        chunks.retain(|chunk| !chunk.is_empty());
+        len
+    }
+}

@@ -1,0 +1,453 @@
+//! From a record to a place in an open batch.
+
+use crate::Record;
+use crate::batch::{BatchBuilder, CompressionRatio, HEADER_LEN, Payload, RecordLimit};
+use crate::batches::{Batch, Content, LastError, State};
+use crate::budget::{LaneIndex, NO_LEADER};
+use crate::config::PartitionerKind;
+use crate::error::PushError;
+use crate::event::Receipt;
+use crate::partition::NO_NODE;
+use crate::partitioner::{self, RoundRobinState, Spread, StickyState};
+use crate::rng::Stream;
+use crate::topics::{PartitionIndex, TopicState};
+
+use super::{Deadline, Phase, Producer};
+
+/// First buffer of a partition that has not shown yet how much it gets.
+const FIRST_BUFFER: usize = 256;
+
+/// How far above `batch.size` the uncompressed bytes of a batch may go when they compress well.
+const RAW_CAP_FACTOR: usize = 8;
+
+/// How often another partition is tried for an unkeyed record whose lane is full.
+const OTHER_LANE_TRIES: usize = 4;
+
+impl Producer {
+    pub(super) fn push_record(&mut self, record: &Record<'_>) -> Result<Receipt, PushError> {
+        self.check_open()?;
+        let payload =
+            Payload::measure(record.key, record.value, record.headers).map_err(format_error)?;
+        self.check_size(&payload)?;
+        let now = self.now;
+        let Some(topic) = self.topics.get_mut(record.topic) else {
+            return Err(PushError::UnknownTopicId(record.topic.0));
+        };
+        topic.last_used = now;
+        if topic.state != TopicState::Ready {
+            self.want_topic(record.topic.0);
+            return Err(PushError::TopicNotReady);
+        }
+        let topic = record.topic.0;
+        if let Some(partition) = self.fixed_partition(record)? {
+            let at = self.topics.at(topic).partitions[partition as usize];
+            return self.append(at, record.timestamp, &payload).map_err(|lane| self.full(lane));
+        }
+        self.push_sticky(topic, record.timestamp, &payload)
+    }
+
+    /// Keeps the books about a record that was not taken, and does what may get it in later.
+    pub(super) fn note_refusal(&mut self, error: &PushError) {
+        match error {
+            PushError::Full { .. } => {
+                self.stats.pushes_refused_full += 1;
+                self.hurry_everything();
+                self.settle();
+            }
+            PushError::TopicNotReady => {
+                self.stats.pushes_refused_not_ready += 1;
+                self.settle();
+            }
+            _ => {}
+        }
+    }
+
+    fn check_open(&self) -> Result<(), PushError> {
+        if let Some(fatal) = &self.fatal {
+            return Err(PushError::Fatal(fatal.clone()));
+        }
+        if self.phase == Phase::Open { Ok(()) } else { Err(PushError::Closed) }
+    }
+
+    fn check_size(&self, payload: &Payload<'_>) -> Result<(), PushError> {
+        let size = payload.size_upper_bound();
+        let limits = [
+            (self.settings.max_request_size, "max.request.size"),
+            (self.settings.buffer_memory, "buffer.memory"),
+        ];
+        match limits.into_iter().find(|&(limit, _)| size > limit) {
+            Some((limit, setting)) => Err(PushError::TooLarge { size, limit, setting }),
+            None => Ok(()),
+        }
+    }
+
+    fn full(&self, lane: LaneIndex) -> PushError {
+        PushError::Full { lane: self.public_lane(lane) }
+    }
+
+    /// The partition of a record whose choice does not depend on load: named by the record, given
+    /// by the user's partitioner, or by the key. `None`: any will do.
+    fn fixed_partition(&mut self, record: &Record<'_>) -> Result<Option<i32>, PushError> {
+        let count = self.topics.at(record.topic.0).count;
+        if let Some(partition) = record.partition {
+            if partition < 0 {
+                return Err(PushError::InvalidPartition { partition, count });
+            }
+            if partition >= count {
+                // It may have been added since: the next answer tells.
+                self.metadata.request();
+                return Err(PushError::TopicNotReady);
+            }
+            return Ok(Some(partition));
+        }
+        if self.partitioner.is_some() {
+            return self.ask_partitioner(record);
+        }
+        let kind = self.settings.partitioner;
+        if kind == PartitionerKind::RoundRobin {
+            return Ok(Some(self.next_in_turn(record.topic.0)));
+        }
+        let ignore_keys = self.settings.partitioner_ignore_keys;
+        let key = record.key.filter(|_| !ignore_keys);
+        Ok(key.and_then(|key| kind.partition_for_key(key, count)))
+    }
+
+    fn ask_partitioner(&mut self, record: &Record<'_>) -> Result<Option<i32>, PushError> {
+        let Some(mut partitioner) = self.partitioner.take() else { return Ok(None) };
+        let topic = self.topics.at(record.topic.0);
+        let available = |partition: i32| {
+            let at = usize::try_from(partition).ok().and_then(|i| topic.partitions.get(i));
+            at.is_some_and(|&at| self.usable_leader(at).is_some())
+        };
+        let result = partitioner::ask(
+            &mut *partitioner,
+            &topic.name,
+            record.key,
+            record.value,
+            topic.count,
+            &available,
+        );
+        self.partitioner = Some(partitioner);
+        result.map(Some).map_err(PushError::Partitioner)
+    }
+
+    /// The next partition of the round robin.
+    fn next_in_turn(&mut self, topic: u32) -> i32 {
+        if self.topics.at(topic).spread.is_none() {
+            self.build_spread(topic);
+        }
+        match &mut self.topics.at_mut(topic).spread {
+            Some(Spread::InTurn(state)) => state.choose(),
+            _ => 0,
+        }
+    }
+
+    /// Appends where the uniform sticky choice (KIP-794) points; when the lane there is full,
+    /// where another available partition has room.
+    fn push_sticky(
+        &mut self,
+        topic: u32,
+        timestamp: i64,
+        payload: &Payload<'_>,
+    ) -> Result<Receipt, PushError> {
+        let partition = self.sticky_choice(topic);
+        let at = self.topics.at(topic).partitions[partition as usize];
+        let lane = match self.append_sticky(topic, at, timestamp, payload) {
+            Ok(receipt) => return Ok(receipt),
+            Err(lane) => lane,
+        };
+        if let Some(other) = self.sticky_elsewhere(topic, lane) {
+            let at = self.topics.at(topic).partitions[other as usize];
+            if let Ok(receipt) = self.append_sticky(topic, at, timestamp, payload) {
+                return Ok(receipt);
+            }
+        }
+        Err(self.full(lane))
+    }
+
+    fn append_sticky(
+        &mut self,
+        topic: u32,
+        at: PartitionIndex,
+        timestamp: i64,
+        payload: &Payload<'_>,
+    ) -> Result<Receipt, LaneIndex> {
+        let before = self.estimated_open_size(topic, at);
+        let receipt = self.append(at, timestamp, payload)?;
+        let after = self.estimated_open_size(topic, at);
+        // A smaller size means that a new batch was begun.
+        let grown = if after >= before { after - before } else { after };
+        let last_is_full = self.last_batch_is_full(at);
+        let batch_size = self.settings.batch_size;
+        let draw = self.partition_draw(topic);
+        let state = self.topics.at_mut(topic);
+        if let Some(Spread::Sticky(sticky)) = &mut state.spread {
+            sticky.note_appended(grown);
+            if sticky.maybe_switch(last_is_full, batch_size, draw) {
+                state.draws += 1;
+            }
+        }
+        Ok(receipt)
+    }
+
+    /// The partition that unkeyed records of this topic go to now.
+    fn sticky_choice(&mut self, topic: u32) -> i32 {
+        if self.topics.at(topic).spread.is_none() {
+            self.build_spread(topic);
+        }
+        let can_switch = match &self.topics.at(topic).spread {
+            Some(Spread::Sticky(sticky)) => sticky.current().is_none_or(|current| {
+                self.last_batch_is_full(self.topics.at(topic).partitions[current as usize])
+            }),
+            _ => true,
+        };
+        let batch_size = self.settings.batch_size;
+        let draw = self.partition_draw(topic);
+        let state = self.topics.at_mut(topic);
+        let Some(Spread::Sticky(sticky)) = &mut state.spread else { return 0 };
+        if sticky.maybe_switch(can_switch, batch_size, draw) {
+            state.draws += 1;
+        }
+        sticky.current().unwrap_or(0)
+    }
+
+    /// Another partition, whose lane is not full.
+    fn sticky_elsewhere(&mut self, topic: u32, full: LaneIndex) -> Option<i32> {
+        let draw = self.partition_draw(topic);
+        let state = self.topics.at(topic);
+        let accept = |partition: i32| {
+            let at = state.partitions[partition as usize];
+            self.usable_leader(at).is_some_and(|node| node != full && !self.budget.is_starved(node))
+        };
+        let Some(Spread::Sticky(sticky)) = &state.spread else { return None };
+        let found = sticky.pick_where(draw, accept, OTHER_LANE_TRIES)?;
+        let state = self.topics.at_mut(topic);
+        state.draws += 1;
+        if let Some(Spread::Sticky(sticky)) = &mut state.spread {
+            sticky.switch_to(found);
+        }
+        Some(found)
+    }
+
+    fn partition_draw(&self, topic: u32) -> u64 {
+        let draws = self.topics.at(topic).draws;
+        self.rng.draw(Stream::PartitionChoice, u64::from(topic), draws)
+    }
+
+    /// Makes the table by which a topic's records are spread, from its partitions as they are.
+    fn build_spread(&mut self, topic: u32) {
+        let count = self.topics.at(topic).count;
+        let mut spread = match self.settings.partitioner {
+            PartitionerKind::RoundRobin => Spread::InTurn(Box::new(RoundRobinState::new(count))),
+            _ => Spread::Sticky(Box::new(StickyState::new(count))),
+        };
+        for index in 0..count {
+            let at = self.topics.at(topic).partitions[index as usize];
+            spread.set_available(index, self.usable_leader(at).is_some());
+            if self.settings.partitioner_adaptive_partitioning_enable {
+                spread.set_queue(index, self.partition(at).queue.len() as u32);
+            }
+        }
+        self.topics.at_mut(topic).spread = Some(spread);
+    }
+
+    /// Takes leaders and their speed over into a topic's table anew.
+    pub(super) fn refresh_spread(&mut self, topic: u32) {
+        if self.topics.at(topic).spread.is_none() {
+            return;
+        }
+        for index in 0..self.topics.at(topic).count {
+            let at = self.topics.at(topic).partitions[index as usize];
+            let leader = self.usable_leader(at);
+            let is_slow = leader.is_some_and(|node| self.nodes[node].is_slow);
+            if let Some(spread) = &mut self.topics.at_mut(topic).spread {
+                spread.set_available(index, leader.is_some());
+                spread.set_slow(index, is_slow);
+            }
+        }
+    }
+
+    /// The queue of a partition has become longer or shorter: its weight changes.
+    pub(super) fn note_queue_length(&mut self, at: PartitionIndex) {
+        if !self.settings.partitioner_adaptive_partitioning_enable {
+            return;
+        }
+        let partition = &self.partitions[at as usize];
+        if let Some(spread) = &mut self.topics.at_mut(partition.topic).spread {
+            spread.set_queue(partition.index, partition.queue.len() as u32);
+        }
+    }
+
+    fn last_batch_is_full(&self, at: PartitionIndex) -> bool {
+        let last = self.partition(at).queue.back();
+        last.is_none_or(|&slot| self.batches[slot].state != State::Open)
+    }
+
+    fn estimated_open_size(&self, topic: u32, at: PartitionIndex) -> usize {
+        match self.open_builder(at) {
+            Some(builder) => self.topics.at(topic).ratio.estimate(builder.len()),
+            None => 0,
+        }
+    }
+
+    fn open_builder(&self, at: PartitionIndex) -> Option<&BatchBuilder> {
+        let slot = *self.partition(at).queue.back()?;
+        match &self.batches[slot].content {
+            Content::Open(builder) => Some(builder),
+            _ => None,
+        }
+    }
+
+    /// Appends to the open batch of a partition, or to a new one. Fails with the lane that has no
+    /// room; then nothing has changed but that a full batch may have been closed.
+    fn append(
+        &mut self,
+        at: PartitionIndex,
+        timestamp: i64,
+        payload: &Payload<'_>,
+    ) -> Result<Receipt, LaneIndex> {
+        if let Some(receipt) = self.append_to_open(at, timestamp, payload)? {
+            return Ok(receipt);
+        }
+        self.close_open_batch(at);
+        self.open_batch(at, payload)?;
+        let receipt = self.append_to_open(at, timestamp, payload)?;
+        Ok(receipt.expect("a new batch takes its first record"))
+    }
+
+    fn append_to_open(
+        &mut self,
+        at: PartitionIndex,
+        timestamp: i64,
+        payload: &Payload<'_>,
+    ) -> Result<Option<Receipt>, LaneIndex> {
+        let partition = &self.partitions[at as usize];
+        let Some(&slot) = partition.queue.back() else { return Ok(None) };
+        let batch = &mut self.batches[slot];
+        let Content::Open(builder) = &mut batch.content else { return Ok(None) };
+        let ratio = &self.topics.at(partition.topic).ratio;
+        let size = builder.encoded_len(timestamp, payload);
+        let batch_size = self.settings.batch_size;
+        let raw_cap = batch_size.saturating_mul(RAW_CAP_FACTOR);
+        if !builder.has_room(size, ratio, batch_size, raw_cap) {
+            return Ok(None);
+        }
+        let growth = builder.capacity_after(size) - builder.capacity();
+        if growth > 0 {
+            if !self.budget.try_charge(batch.lane, growth) {
+                return Err(batch.lane);
+            }
+            batch.charge += growth;
+        }
+        let index = builder.append(timestamp, payload);
+        batch.count += 1;
+        let receipt = Receipt { batch: batch.id, index };
+        let is_full = is_full(builder, ratio, batch_size, raw_cap);
+        self.stats.records_pushed += 1;
+        self.stats.records_outstanding += 1;
+        self.stats.bytes_pushed += size as u64;
+        if is_full {
+            self.close_open_batch(at);
+            self.mark_ready(at);
+        } else if index == 0 && self.batches[slot].due <= self.now {
+            self.mark_ready(at);
+        }
+        Ok(Some(receipt))
+    }
+
+    fn open_batch(&mut self, at: PartitionIndex, payload: &Payload<'_>) -> Result<(), LaneIndex> {
+        let lane = self.lane_of(at);
+        let builder = self.charged_builder(at, lane, payload)?;
+        let due = if self.is_hurried(lane) { self.now } else { self.now + self.settings.linger };
+        let slot = self.batches.next_slot();
+        let id = self.outstanding.open(slot);
+        let charge = builder.capacity() + HEADER_LEN;
+        self.batches.insert(Batch {
+            id,
+            partition: at,
+            state: State::Open,
+            content: Content::Open(builder),
+            first: 0,
+            count: 0,
+            holes: Box::default(),
+            created: self.now,
+            due,
+            stamp: None,
+            attempts: 0,
+            attempt_epoch: -1,
+            ambiguous: false,
+            proven_absent: false,
+            done: false,
+            is_lent: false,
+            awaited: 0,
+            charge,
+            lane,
+            last_error: LastError::default(),
+        });
+        let topic = self.partition(at).topic;
+        self.topics.at_mut(topic).open_batches += 1;
+        self.partition_mut(at).queue.push_back(slot);
+        self.note_queue_length(at);
+        if due > self.now {
+            self.lingering.push_back(Deadline { at: due, partition: at, batch: id });
+        }
+        let expires = self.now + self.settings.delivery_timeout;
+        self.expiring.push_back(Deadline { at: expires, partition: at, batch: id });
+        self.stats.batches_outstanding += 1;
+        self.stats.buffered_bytes = self.budget.used();
+        Ok(())
+    }
+
+    /// A buffer for a new batch that is paid for: of the size the partition usually needs, or just
+    /// large enough where that does not fit.
+    fn charged_builder(
+        &mut self,
+        at: PartitionIndex,
+        lane: LaneIndex,
+        payload: &Payload<'_>,
+    ) -> Result<BatchBuilder, LaneIndex> {
+        let needed = payload.size_upper_bound() - HEADER_LEN;
+        let usual = self.partition(at).usual_size as usize;
+        let usual = if usual == 0 { FIRST_BUFFER } else { usual };
+        let batch_size = self.settings.batch_size;
+        let buffer = self.pool.take(usual.max(needed));
+        let builder = BatchBuilder::new(buffer, batch_size);
+        if self.budget.try_charge(lane, builder.capacity() + HEADER_LEN) {
+            return Ok(builder);
+        }
+        self.pool.give(builder.finish().records);
+        let builder = BatchBuilder::new(vec![0; needed], needed);
+        if self.budget.try_charge(lane, builder.capacity() + HEADER_LEN) {
+            return Ok(builder);
+        }
+        Err(lane)
+    }
+
+    fn lane_of(&self, at: PartitionIndex) -> LaneIndex {
+        match self.partition(at).leader {
+            NO_NODE => NO_LEADER,
+            node => node,
+        }
+    }
+
+    /// Whether batches of this lane do not linger: somebody waits for memory, or for the end.
+    fn is_hurried(&self, lane: LaneIndex) -> bool {
+        self.settings.linger.is_zero()
+            || self.budget.is_starved(lane)
+            || self.phase == Phase::Closing
+    }
+}
+
+/// Whether no further record is worth waiting for.
+fn is_full(
+    builder: &BatchBuilder,
+    ratio: &CompressionRatio,
+    batch_size: usize,
+    raw_cap: usize,
+) -> bool {
+    ratio.estimate(builder.len()) >= batch_size || HEADER_LEN + builder.len() >= raw_cap
+}
+
+fn format_error(error: RecordLimit) -> PushError {
+    PushError::Format { what: error.part.to_string(), size: error.len, limit: error.limit }
+}

@@ -1,0 +1,97 @@
+//! The passing of time: everything that is due by now.
+
+use crate::Instant;
+use crate::batches::State;
+use crate::outstanding::Slot;
+use crate::timers::{TimerKey, TimerKind};
+
+use super::{Deadline, Producer};
+
+impl Producer {
+    /// Does whatever `now` has made due.
+    pub(super) fn advance(&mut self) {
+        self.end_lingering();
+        self.expire();
+        while let Some(key) = self.timers.pop_due(self.now) {
+            match key {
+                TimerKey::Close => self.on_close_deadline(),
+                TimerKey::Setup(id) => self.on_setup_timeout(id),
+                TimerKey::Request(id) => self.on_request_timer(id),
+                TimerKey::Idle(id) => self.on_idle_timer(id),
+                TimerKey::Reconnect(node) => self.on_reconnect_timer(node),
+                TimerKey::Throttle(node) => self.on_throttle_over(node),
+                TimerKey::Availability(node) => self.on_availability_timer(node),
+                // `settle` looks at both.
+                TimerKey::Metadata | TimerKey::ProducerId => {}
+                TimerKey::Retry(at) => {
+                    self.release_hold(at);
+                    self.mark_ready(at);
+                }
+            }
+        }
+    }
+
+    fn end_lingering(&mut self) {
+        while let Some(&Deadline { at, partition, batch }) = self.lingering.front() {
+            if at > self.now {
+                return;
+            }
+            self.lingering.pop_front();
+            self.hurry(partition, batch);
+        }
+    }
+
+    /// Fails what has reached its delivery timeout, oldest first.
+    fn expire(&mut self) {
+        while let Some(&deadline) = self.expiring.front() {
+            if deadline.at > self.now {
+                return;
+            }
+            self.expiring.pop_front();
+            let slots = self.slots_of(deadline);
+            for &slot in &slots {
+                if !self.batches[slot].done {
+                    self.stats.batches_expired += 1;
+                }
+            }
+            self.fail_all(slots, Self::timeout_error);
+        }
+    }
+
+    /// The batch of a deadline, or its pieces; batches stand in the order of their ids.
+    fn slots_of(&self, deadline: Deadline) -> Vec<Slot> {
+        let queue = self.partition(deadline.partition).queue.iter().copied();
+        queue
+            .skip_while(|&slot| self.batches[slot].id < deadline.batch)
+            .take_while(|&slot| self.batches[slot].id == deadline.batch)
+            .collect()
+    }
+
+    pub(super) fn first_deadline(&self) -> Option<(Instant, TimerKind)> {
+        let linger = self.lingering.front().map(|linger| (linger.at, TimerKind::Linger));
+        let delivery = self.expiring.front().map(|expiry| (expiry.at, TimerKind::Delivery));
+        [linger, delivery, self.timers.first()].into_iter().flatten().min()
+    }
+
+    /// Takes away deadlines at the front of their queues whose batches have moved on, so that
+    /// nobody is woken for nothing.
+    pub(super) fn trim_deadlines(&mut self) {
+        while let Some(linger) = self.lingering.front() {
+            let is_open = self.outstanding.slot(linger.batch).is_some_and(|slot| {
+                let batch = self.batches.find(slot);
+                batch.is_some_and(|batch| batch.id == linger.batch && batch.state == State::Open)
+            });
+            if is_open {
+                break;
+            }
+            self.lingering.pop_front();
+        }
+        while self
+            .expiring
+            .front()
+            .is_some_and(|expiry| self.outstanding.slot(expiry.batch).is_none())
+        {
+            self.expiring.pop_front();
+        }
+    }
+}
