@@ -1,0 +1,210 @@
+//! A driver on simulated brokers in memory: no sockets, and the test turns it by hand.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, ErrorKind, Read, Write};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use producer_driver::proto::{self, Config, ConnectErrorKind, ConnectionId, Event};
+use producer_driver::{Dial, Driver, Environment, Handle, Interest, Next, Work, pair};
+use producer_sim::{Cluster, ClusterConfig, ConnId, Output, TopicConfig};
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Rig {
+    pub net: Net,
+    pub handle: Handle,
+    pub driver: Driver<Stream>,
+    pub host: Host,
+    pub wakes: Arc<Wakes>,
+}
+
+/// The cluster and its clock.
+#[derive(Clone)]
+pub struct Net {
+    cluster: Arc<Mutex<Cluster>>,
+    start: Instant,
+}
+
+/// Counts how often the driver was woken.
+#[derive(Default)]
+pub struct Wakes(AtomicU32);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Wakes {
+    pub fn count(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// What the driver asked for.
+#[derive(Default)]
+pub struct Host {
+    dials: VecDeque<Dial>,
+    pub stopped: Vec<ConnectionId>,
+    pub notices: Vec<Event>,
+}
+
+impl Environment for Host {
+    fn connect(&mut self, dial: Dial) {
+        self.dials.push_back(dial);
+    }
+
+    fn stop_dialling(&mut self, conn: ConnectionId) {
+        self.dials.retain(|dial| dial.conn != conn);
+        self.stopped.push(conn);
+    }
+
+    fn run(&mut self, work: Work) {
+        work.run();
+    }
+
+    fn notice(&mut self, event: &Event) {
+        self.notices.push(event.clone());
+    }
+}
+
+/// A connection to a simulated broker.
+pub struct Stream {
+    net: Net,
+    conn: ConnId,
+    unread: VecDeque<u8>,
+}
+
+impl Stream {
+    fn is_readable(&mut self) -> bool {
+        let now = self.net.now();
+        while let Some(output) =
+            self.net.with(|cluster| cluster.poll_output(now, self.conn)).as_ref()
+        {
+            match output {
+                Output::Bytes(bytes) => self.unread.extend(bytes),
+                Output::Close => return true,
+            }
+        }
+        !self.unread.is_empty()
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let ended = self.is_readable() && self.unread.is_empty();
+        if self.unread.is_empty() {
+            return if ended { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        }
+        self.unread.read(buffer)
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // An odd limit, so that frames are cut at all kinds of places.
+        let count = bytes.len().min(1_237);
+        let now = self.net.now();
+        self.net.with(|cluster| cluster.receive(now, self.conn, &bytes[..count]));
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Net {
+    pub fn now(&self) -> proto::Instant {
+        proto::Instant::from_micros(self.start.elapsed().as_micros() as u64)
+    }
+
+    pub fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
+        action(&mut self.cluster.lock().unwrap())
+    }
+
+    /// The values of a partition, in order.
+    pub fn values(&self, topic: &str, partition: i32) -> Vec<String> {
+        let log = self.with(|cluster| cluster.log(topic, partition));
+        log.iter().map(|record| text(record.value.as_deref().unwrap_or_default())).collect()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+impl Rig {
+    /// One broker with the topic "orders" of two partitions.
+    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut cluster = Cluster::new(ClusterConfig::new(1));
+        cluster.create_topic("orders", TopicConfig::new(2));
+        let mut config = Config::new("broker-1:9092");
+        config.linger = Duration::from_millis(1);
+        change(&mut config);
+        let (handle, driver) = pair(&config, [7; 32]).unwrap();
+        let net = Net { cluster: Arc::new(Mutex::new(cluster)), start: Instant::now() };
+        let wakes = Arc::new(Wakes::default());
+        Self { net, handle, driver, host: Host::default(), wakes }
+    }
+
+    /// As an adapter's loop: turns the driver until it wants to sleep.
+    pub fn settle(&mut self) -> Next {
+        let waker = Waker::from(self.wakes.clone());
+        loop {
+            while let Some(dial) = self.host.dials.pop_front() {
+                let now = self.net.now();
+                let connected = self.net.with(|cluster| {
+                    let broker = cluster.broker_at(&dial.host, dial.port)?;
+                    cluster.connect(now, broker).ok()
+                });
+                match connected {
+                    Some(conn) => {
+                        let unread = VecDeque::new();
+                        let stream = Stream { net: self.net.clone(), conn, unread };
+                        self.driver.connected(dial.conn, stream);
+                    }
+                    None => self.driver.connect_failed(dial.conn, ConnectErrorKind::Refused),
+                }
+            }
+            let is_ready = self.driver.poll_ready(|_, stream, interest| Interest {
+                read: interest.read && stream.is_readable(),
+                write: interest.write,
+            });
+            let next = self.driver.turn(&mut self.host, &waker);
+            let is_asleep = matches!(next, Next::Sleep(_)) && !is_ready;
+            if next == Next::Closed || (is_asleep && self.host.dials.is_empty()) {
+                return next;
+            }
+        }
+    }
+
+    /// Turns the driver, in real time, until `future` is ready.
+    pub fn run<F: Future>(&mut self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            if let Poll::Ready(output) = poll_once(future.as_mut()) {
+                return output;
+            }
+            assert!(Instant::now() < give_up, "what a test waits for did not happen");
+            self.settle();
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+pub fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Whether a future is ready; it is gone then.
+pub fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
+    poll_once(std::pin::Pin::new(future)).is_ready()
+}
