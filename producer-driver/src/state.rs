@@ -291,9 +291,9 @@ impl State {
     }
 
     /// Asks the core, which asks the cluster when it has to.
-    fn intern(&mut self, _now: Instant, name: &str) -> Result<TopicId, SendError> {
+    fn intern(&mut self, now: Instant, name: &str) -> Result<TopicId, SendError> {
         let invalid = |error| SendError::new(name.into(), SendErrorKind::InvalidTopic(error));
-        self.core.topic(name).map_err(invalid)
+        self.core.topic(now, name).map_err(invalid)
     }
 
     pub(crate) fn topic_handle(
@@ -426,8 +426,7 @@ impl State {
             return None;
         }
         let is_earlier = self.deadline().is_some_and(|deadline| deadline < self.alarm.scheduled);
-        let has_output = true;
-        if !is_earlier && !self.alarm.forced && !has_output {
+        if !is_earlier && !self.alarm.forced && !self.core.has_output() {
             return None;
         }
         self.alarm.awake = true;
@@ -495,7 +494,7 @@ fn timed_out(
     waiting_for: WaitingFor,
 ) -> SendError {
     let said = core.topic_error(topic).map(|error| Arc::from(error.to_string()));
-    let cause = said.or_else(|| core.connection_trouble().map(|it| Arc::clone(&it)));
+    let cause = said.or_else(|| core.connection_trouble().cloned());
     let name = core.topic_name(topic).cloned().unwrap_or_default();
     SendError::new(name, SendErrorKind::Timeout { max_block, waiting_for, cause })
 }

@@ -323,6 +323,13 @@ impl Producer {
         self.events.pop_front()
     }
 
+    /// Whether a poll may give something now. Not at all after a full drain; then `true` means
+    /// that a call from the application side has made work for the environment, which an embedder
+    /// with several threads has to wake up.
+    pub fn has_output(&self) -> bool {
+        !self.dirty.is_empty() || !self.actions.is_empty() || !self.events.is_empty()
+    }
+
     /// When to call [`handle_input`](Self::handle_input) with [`Input::Timeout`] at the latest;
     /// `None` when nothing waits for time to pass. It changes with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
