@@ -36,7 +36,7 @@ impl World {
     /// # Panics
     /// The name is not valid.
     pub fn topic(&mut self, name: &str) -> TopicId {
-        match self.producer.topic(name) {
+        match self.producer.topic(self.now, name) {
             Ok(topic) => topic,
             Err(error) => panic!("topic {name:?}: {error}"),
         }

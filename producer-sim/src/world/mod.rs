@@ -40,7 +40,7 @@ pub struct Dial {
 /// written to a connection that is not up, every record gets one outcome, and after a timeout
 /// the next deadline lies in the future. A breach panics, which fails the test.
 ///
-/// ```no_run
+/// ```
 /// use producer_sim::{Cluster, ClusterConfig, TopicConfig, World};
 /// use producer_proto::Config;
 /// let mut cluster = Cluster::new(ClusterConfig::new(3));
