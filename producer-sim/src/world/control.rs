@@ -1,8 +1,10 @@
 //! What tests call: sending, running, breaking things, looking.
 
+use super::consistency::Content;
 use super::network::Link;
 use super::{Cut, Dial, Fate, Jobs, Outcome, PATIENCE, Reach, World};
 use crate::Instant;
+use bytes::Bytes;
 use producer_proto::{
     ConnectionId, DisconnectReason, Event, Header, PushError, Receipt, Record, TopicId,
 };
@@ -46,20 +48,22 @@ impl World {
     ///
     /// # Errors
     /// As [`Producer::push`](producer_proto::Producer::push).
-    pub fn try_push(&mut self, record: &NewRecord<'_>) -> Result<Receipt, PushError> {
-        let topic = self.topic(record.topic);
+    pub fn try_push(&mut self, new: &NewRecord<'_>) -> Result<Receipt, PushError> {
+        let topic = self.topic(new.topic);
         let clock = WALL_CLOCK + (self.now().as_micros() / 1_000) as i64;
         let record = Record {
             topic,
-            partition: record.partition,
-            timestamp: record.timestamp.unwrap_or(clock),
-            key: record.key,
-            value: record.value,
-            headers: record.headers,
+            partition: new.partition,
+            timestamp: new.timestamp.unwrap_or(clock),
+            key: new.key,
+            value: new.value,
+            headers: new.headers,
         };
         let result = self.producer.push(self.now, &record);
         if let Ok(receipt) = result {
-            self.outcomes.accepted(receipt);
+            let bytes = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+            let (key, value) = (bytes(new.key), bytes(new.value));
+            self.remember(receipt, Content { topic: new.topic.to_owned(), key, value });
         }
         self.drain();
         result

@@ -1,5 +1,6 @@
 //! One producer, one cluster and the network between them, in virtual time.
 
+mod consistency;
 mod control;
 mod network;
 mod outcome;
@@ -9,11 +10,12 @@ pub use network::{Cut, Fate, Jobs, Reach};
 pub use outcome::Outcome;
 
 use crate::{Cluster, Instant, Output};
+use consistency::Content;
 use network::{Happening, Link, Network};
 use outcome::Outcomes;
 use producer_proto::{
     Action, Config, ConfigError, ConnectErrorKind, ConnectionId, DisconnectReason, Event, Input,
-    Producer,
+    Producer, Receipt,
 };
 use std::time::Duration;
 
@@ -61,6 +63,8 @@ pub struct World {
     now: Instant,
     network: Network,
     outcomes: Outcomes,
+    /// In the order of pushes.
+    sent: Vec<(Receipt, Content)>,
     events: Vec<(Instant, Event)>,
     dials: Vec<Dial>,
     trace: u64,
@@ -97,6 +101,7 @@ impl World {
             now,
             network: Network::new(),
             outcomes: Outcomes::default(),
+            sent: Vec::new(),
             events: Vec::new(),
             dials: Vec::new(),
             trace: 0,

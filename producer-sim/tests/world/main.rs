@@ -5,3 +5,4 @@
 
 mod network;
 mod runs;
+mod storm;
