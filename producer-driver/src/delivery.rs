@@ -41,12 +41,22 @@ pub struct Delivery {
     completion: Arc<Completion>,
     index: u32,
     awaited: bool,
+    /// Whether waiting for it may cut the linger short.
+    patient: bool,
     timestamp: i64,
 }
 
 impl Delivery {
     pub(crate) fn new(completion: Arc<Completion>, index: u32, timestamp: i64) -> Self {
-        Self { completion, index, awaited: false, timestamp }
+        Self { completion, index, awaited: false, patient: false, timestamp }
+    }
+
+    /// Makes waiting for it say nothing to the producer: the batch lingers as `linger` says,
+    /// although somebody waits for this record. For those who collect results while they go on
+    /// sending.
+    pub fn lingering(mut self) -> Self {
+        self.patient = true;
+        self
     }
 
     /// The topic the record goes to.
@@ -110,7 +120,9 @@ impl Future for Delivery {
         }
         if !self.awaited {
             self.awaited = true;
-            if let Some(shared) = self.completion.shared.upgrade() {
+            if !self.patient
+                && let Some(shared) = self.completion.shared.upgrade()
+            {
                 shared.expedite(self.completion.batch);
             }
         }

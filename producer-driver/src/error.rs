@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use producer_proto::{
-    FatalError, InvalidTopic, Lane, Persistence, ProduceError, PushError, TopicError,
+    ErrorCode, FatalError, InvalidTopic, Lane, Persistence, ProduceError, PushError, TopicError,
 };
 
 /// Why a record was not accepted. Nothing of it was kept: it is not in the log and never will be.
@@ -108,6 +108,34 @@ impl SendError {
     /// What kind of refusal.
     pub fn kind(&self) -> &SendErrorKind {
         &self.0.kind
+    }
+
+    /// Kafka's name of the error where a broker or the protocol has one
+    /// (`TOPIC_AUTHORIZATION_FAILED`, `INVALID_TOPIC_EXCEPTION`), else a local name of the same
+    /// form: `RECORD_TOO_LARGE`, `INVALID_RECORD_FORMAT`, `INVALID_PARTITION`,
+    /// `PARTITIONER_FAILED`, `BUFFER_EXHAUSTED`, `TOPIC_NOT_READY`, `MAX_BLOCK_TIMEOUT`,
+    /// `ABORTED`, `CLOSED`.
+    pub fn name(&self) -> &'static str {
+        match &self.0.kind {
+            SendErrorKind::InvalidTopic(_) => ErrorCode::INVALID_TOPIC_EXCEPTION.name(),
+            SendErrorKind::Refused(error) => match error {
+                PushError::TooLarge { .. } => "RECORD_TOO_LARGE",
+                PushError::Format { .. } => "INVALID_RECORD_FORMAT",
+                PushError::InvalidPartition { .. } => "INVALID_PARTITION",
+                PushError::Partitioner(_) => "PARTITIONER_FAILED",
+                _ => "REFUSED",
+            },
+            SendErrorKind::Full { .. } | SendErrorKind::TooManyWaiting { .. } => "BUFFER_EXHAUSTED",
+            SendErrorKind::NotReady => "TOPIC_NOT_READY",
+            SendErrorKind::Timeout { waiting_for, .. } => match waiting_for {
+                WaitingFor::Memory(_) | WaitingFor::Turn => "BUFFER_EXHAUSTED",
+                WaitingFor::Metadata | WaitingFor::Partition { .. } => "MAX_BLOCK_TIMEOUT",
+            },
+            SendErrorKind::TopicFailed(error) => error.code.name(),
+            SendErrorKind::Aborted => "ABORTED",
+            SendErrorKind::Closed => "CLOSED",
+            SendErrorKind::Fatal(error) => error.code.name(),
+        }
     }
 }
 
