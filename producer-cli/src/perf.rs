@@ -1,0 +1,149 @@
+//! `producer perf`: load, and one line of numbers.
+
+mod payload;
+mod result;
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use producer_tokio::{Config, Delivery, Producer, Record, Topic};
+
+use crate::args::PerfArgs;
+use crate::{FAILED, settings};
+use payload::Payload;
+use result::{Span, Usage, latency_line, throughput_line};
+
+/// How many records are sent between two looks at the results that have come.
+const LOOK_EVERY: u64 = 128;
+
+/// How long the producer may take to end; everything has its result by then.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// Runs the command. `Err` is for wrong options, settings or payload files.
+pub(crate) async fn run(args: PerfArgs) -> Result<ExitCode, String> {
+    let payload = Payload::load(&args.data, args.size, args.keyed)?;
+    let producer = Producer::new(config(&args)?).map_err(|error| error.to_string())?;
+    let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
+    let load = Load { producer: &producer, topic: &topic, payload: &payload };
+    let (line, errors) =
+        if args.latency { load.latency(&args).await? } else { load.throughput(&args).await? };
+    println!("{line}");
+    producer.close(CLOSE).await;
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
+}
+
+/// The options that stand for settings.
+fn config(args: &PerfArgs) -> Result<Config, String> {
+    // A lone sender does not linger: what is measured is the way there and back.
+    let linger = if args.latency { 0 } else { args.linger_ms };
+    let properties = [
+        ("acks", args.acks.clone()),
+        ("enable.idempotence", args.idempotent.to_string()),
+        ("linger.ms", linger.to_string()),
+        ("batch.size", args.batch_bytes.to_string()),
+        ("buffer.memory", args.buffer_bytes.to_string()),
+        ("compression.type", args.compression.clone()),
+    ];
+    let properties = properties.map(|(name, value)| (name.to_owned(), value));
+    settings::config(None, &properties, Some(&args.bootstrap))
+}
+
+struct Load<'a> {
+    producer: &'a Producer,
+    topic: &'a Topic,
+    payload: &'a Payload,
+}
+
+impl<'a> Load<'a> {
+    fn record(&self, i: u64) -> Record<'a> {
+        let mut record = Record::to(self.topic).value(self.payload.value(i));
+        record.key = self.payload.key(i);
+        record
+    }
+
+    async fn throughput(&self, args: &PerfArgs) -> Result<(String, u64), String> {
+        self.fill(args.warmup).await;
+        let from = Usage::now()?;
+        let errors = self.fill(args.records).await;
+        let span = Span { from, to: Usage::now()?, errors };
+        Ok((throughput_line(args, &span), errors))
+    }
+
+    /// Sends so many records and takes the result of each. How many failed.
+    async fn fill(&self, records: u64) -> u64 {
+        let mut results = Results::default();
+        for i in 0..records {
+            match self.producer.send(self.record(i)).await {
+                Ok(delivery) => results.unknown.push_back(delivery),
+                Err(error) => results.failed(&error),
+            }
+            if i % LOOK_EVERY == 0 {
+                results.look();
+            }
+        }
+        results.wait().await
+    }
+
+    async fn latency(&self, args: &PerfArgs) -> Result<(String, u64), String> {
+        for i in 0..args.warmup {
+            self.one(i).await;
+        }
+        let mut latencies = Histogram::new(3).map_err(|error| error.to_string())?;
+        let mut errors = 0;
+        let from = Usage::now()?;
+        for i in 0..args.records {
+            let begin = Instant::now();
+            errors += u64::from(!self.one(i).await);
+            let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            latencies.saturating_record(nanos);
+        }
+        let span = Span { from, to: Usage::now()?, errors };
+        Ok((latency_line(args, &span, &latencies), errors))
+    }
+
+    /// Sends one record and waits for its result. Whether it was delivered.
+    async fn one(&self, i: u64) -> bool {
+        match self.producer.send(self.record(i)).await {
+            Ok(delivery) => delivery.await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Results of records, taken as they come, in the order of sending.
+#[derive(Default)]
+struct Results {
+    unknown: VecDeque<Delivery>,
+    errors: u64,
+}
+
+impl Results {
+    fn failed(&mut self, error: &dyn std::fmt::Display) {
+        if self.errors == 0 {
+            eprintln!("producer: the first error: {error}");
+        }
+        self.errors += 1;
+    }
+
+    fn look(&mut self) {
+        while let Some(result) = self.unknown.front().and_then(Delivery::try_result) {
+            self.unknown.pop_front();
+            if let Err(error) = result {
+                self.failed(&error);
+            }
+        }
+    }
+
+    /// Waits for the rest. Not with a flush: it would cut the last linger short, which no other
+    /// load generator does.
+    async fn wait(mut self) -> u64 {
+        while let Some(delivery) = self.unknown.pop_front() {
+            if let Err(error) = delivery.await {
+                self.failed(&error);
+            }
+        }
+        self.errors
+    }
+}

@@ -1,0 +1,171 @@
+//! The line of numbers that `perf` prints.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+use crate::args::PerfArgs;
+
+/// What the process has used up to a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    user: Duration,
+    system: Duration,
+    max_rss_kb: i64,
+    at: Instant,
+}
+
+impl Usage {
+    /// Asks the system.
+    pub(crate) fn now() -> Result<Self, String> {
+        let usage =
+            getrusage(UsageWho::RUSAGE_SELF).map_err(|error| format!("getrusage: {error}"))?;
+        Ok(Self {
+            user: duration(usage.user_time()),
+            system: duration(usage.system_time()),
+            max_rss_kb: usage.max_rss(),
+            at: Instant::now(),
+        })
+    }
+}
+
+fn duration(time: TimeVal) -> Duration {
+    let micros = time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_usec());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+/// A measured span.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) from: Usage,
+    pub(crate) to: Usage,
+    pub(crate) errors: u64,
+}
+
+impl Span {
+    fn seconds(&self) -> f64 {
+        (self.to.at - self.from.at).as_secs_f64()
+    }
+
+    fn user(&self) -> f64 {
+        self.to.user.saturating_sub(self.from.user).as_secs_f64()
+    }
+
+    fn system(&self) -> f64 {
+        self.to.system.saturating_sub(self.from.system).as_secs_f64()
+    }
+}
+
+/// The name under which the numbers stand.
+fn peer(args: &PerfArgs) -> &'static str {
+    match args.runtime {
+        crate::args::Runtime::Tokio => "producer-tokio",
+    }
+}
+
+/// The line of a throughput run.
+pub(crate) fn throughput_line(args: &PerfArgs, span: &Span) -> String {
+    let (seconds, user, system) = (span.seconds(), span.user(), span.system());
+    let records = args.records as f64;
+    let record_size = args.size + if args.keyed { 8 } else { 0 };
+    format!(
+        "{{\"peer\":\"{}\",\"records\":{},\"seconds\":{seconds:.4},\"records_per_s\":{:.0},\
+         \"MB_per_s\":{:.1},\"user_cpu_s\":{user:.4},\"sys_cpu_s\":{system:.4},\
+         \"cpu_ns_per_record\":{:.1},\"max_rss_kb\":{},\"errors\":{}}}",
+        peer(args),
+        args.records,
+        records / seconds,
+        records * record_size as f64 / seconds / 1e6,
+        (user + system) * 1e9 / records,
+        span.to.max_rss_kb,
+        span.errors
+    )
+}
+
+/// The line of a latency run; the histogram counts nanoseconds.
+pub(crate) fn latency_line(args: &PerfArgs, span: &Span, latencies: &Histogram<u64>) -> String {
+    let us = |nanos: u64| nanos as f64 / 1e3;
+    let quantile = |q: f64| us(latencies.value_at_quantile(q));
+    format!(
+        "{{\"peer\":\"{}\",\"latency\":true,\"records\":{},\"seconds\":{:.4},\"mean_us\":{:.1},\
+         \"p50_us\":{:.1},\"p99_us\":{:.1},\"p999_us\":{:.1},\"min_us\":{:.1},\"max_us\":{:.1},\
+         \"cpu_us_per_send\":{:.2},\"max_rss_kb\":{},\"errors\":{}}}",
+        peer(args),
+        args.records,
+        span.seconds(),
+        latencies.mean() / 1e3,
+        quantile(0.5),
+        quantile(0.99),
+        quantile(0.999),
+        us(latencies.min()),
+        us(latencies.max()),
+        (span.user() + span.system()) * 1e6 / args.records as f64,
+        span.to.max_rss_kb,
+        span.errors
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    fn args(more: &[&str]) -> PerfArgs {
+        let words = ["producer", "perf", "--records", "1000"].iter().chain(more).copied();
+        match crate::args::Cli::parse_from(words).command {
+            crate::args::Command::Perf(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn span() -> Span {
+        let from = Usage {
+            user: Duration::ZERO,
+            system: Duration::from_millis(1),
+            max_rss_kb: 10,
+            at: Instant::now(),
+        };
+        let to = Usage {
+            user: Duration::from_millis(3),
+            system: Duration::from_millis(2),
+            max_rss_kb: 20,
+            at: from.at + Duration::from_millis(500),
+        };
+        Span { from, to, errors: 0 }
+    }
+
+    #[test]
+    fn throughput_has_the_keys_of_the_other_load_generators() {
+        assert_eq!(
+            throughput_line(&args(&["--keyed", "1"]), &span()),
+            "{\"peer\":\"producer-tokio\",\"records\":1000,\"seconds\":0.5000,\
+             \"records_per_s\":2000,\"MB_per_s\":0.2,\"user_cpu_s\":0.0030,\"sys_cpu_s\":0.0010,\
+             \"cpu_ns_per_record\":4000.0,\"max_rss_kb\":20,\"errors\":0}"
+        );
+    }
+
+    #[test]
+    fn latency_has_the_keys_of_the_other_load_generators() {
+        let mut latencies = Histogram::new(3).unwrap();
+        for nanos in [100_000, 200_000, 300_000] {
+            latencies.record(nanos).unwrap();
+        }
+        let line = latency_line(&args(&["--latency", "1"]), &span(), &latencies);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["latency"], true);
+        assert_eq!(value["p50_us"].as_f64().unwrap().round(), 200.0);
+        assert_eq!(value["cpu_us_per_send"], 4.0);
+        for key in ["mean_us", "p99_us", "p999_us", "min_us", "max_us", "max_rss_kb", "errors"] {
+            assert!(value[key].is_number(), "{key}");
+        }
+    }
+
+    #[test]
+    fn usage_grows() {
+        let before = Usage::now().unwrap();
+        let after = Usage::now().unwrap();
+        assert!(after.at >= before.at && after.user >= before.user && after.max_rss_kb > 0);
+    }
+}
