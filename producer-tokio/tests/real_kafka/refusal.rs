@@ -1,0 +1,64 @@
+//! What real brokers refuse, and how that is told.
+
+use std::time::Duration;
+
+use producer_tokio::{Config, Producer, Record};
+
+use crate::kafka::{Topic, bootstrap, run};
+
+/// A broker from before record batches: the error names it, and what it lacks.
+#[tokio::test]
+async fn con_a_broker_that_is_too_old_is_named() {
+    let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
+    let mut config = Config::new(&bootstrap);
+    config.max_block = Duration::from_secs(10);
+    let producer = Producer::new(config).expect("valid settings");
+    let error = match producer.send(Record::to("anything").value("v")).await {
+        Err(error) => error.to_string(),
+        Ok(delivery) => delivery.await.expect_err("cannot be delivered").to_string(),
+    };
+    eprintln!("{error}");
+    let port = bootstrap.rsplit(':').next().expect("host:port");
+    for part in [port, "Produce", "3", "2"] {
+        assert!(error.contains(part), "{part:?} is not in: {error}");
+    }
+    producer.close(Duration::from_secs(1)).await;
+}
+
+/// The topic's own limit is below the producer's: the batch is split, and what is alone too
+/// large fails with Kafka's name for it.
+#[tokio::test]
+async fn a_record_that_the_topic_is_too_small_for() {
+    let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP") else { return };
+    let topic = Topic::create(&bootstrap, "small", 1);
+    run([
+        "tool",
+        "kafka.admin.ConfigCommand",
+        "--bootstrap-server",
+        &bootstrap,
+        "--alter",
+        "--topic",
+        &topic.name,
+        "--add-config",
+        "max.message.bytes=2000",
+    ]);
+    let mut config = Config::new(&bootstrap);
+    config.linger = Duration::from_millis(50);
+    let producer = Producer::new(config).expect("valid settings");
+    let (small, large) = (vec![b's'; 900], vec![b'l'; 3000]);
+    let mut deliveries = Vec::new();
+    for value in [&small, &large, &small, &small, &small] {
+        let record = Record::to(&topic.name).partition(0).value(value);
+        deliveries.push(producer.send(record).await.expect("accepted"));
+    }
+    producer.flush().await;
+    let mut results = Vec::new();
+    for delivery in deliveries {
+        results.push(delivery.await);
+    }
+    let error = results.remove(1).expect_err("3000 bytes do not fit");
+    assert_eq!(error.error.name(), "MESSAGE_TOO_LARGE");
+    let offsets: Vec<_> = results.into_iter().map(|place| place.expect("fits").offset).collect();
+    assert_eq!(offsets, [Some(0), Some(1), Some(2), Some(3)]);
+    producer.close(None).await;
+}
