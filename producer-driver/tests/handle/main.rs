@@ -42,8 +42,7 @@ fn the_timestamp_is_the_time_of_the_send_or_the_brokers_append_time() {
     let own = rig.run(own).unwrap();
     assert!((before - 1..before + 5_000).contains(&own.timestamp), "{}", own.timestamp);
     let theirs = rig.run(theirs).unwrap();
-    // The simulated cluster's wall clock starts in 2023.
-    assert!(rig.run(theirs).unwrap().timestamp >= 1_700_000_000_000);
+    assert!(rig.run(theirs).unwrap().timestamp >= before - 1);
 }
 
 #[test]
@@ -181,9 +180,8 @@ fn connections_that_break_come_back_and_are_reported() {
 fn compressed_batches_go_through_jobs() {
     let mut rig = Rig::new(|config| config.compression_type = producer_driver::proto::Codec::Lz4);
     let value = "again and again ".repeat(500);
-    let sends: Vec<_> = (0..50)
-        .map(|_| rig.handle.send(Record::to("orders").partition(0).value(&value)))
-        .collect();
+    let sends: Vec<_> =
+        (0..50).map(|_| rig.handle.send(Record::to("orders").partition(0).value(&value))).collect();
     for admission in sends {
         let delivery = rig.run(admission).unwrap();
         rig.run(delivery).unwrap();

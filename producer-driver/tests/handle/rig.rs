@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use producer_driver::proto::{self, Config, ConnectErrorKind, ConnectionId, Event};
 use producer_driver::{Dial, Driver, Environment, Handle, Interest, Next, Work, pair};
@@ -79,6 +79,7 @@ pub struct Stream {
     net: Net,
     conn: ConnId,
     unread: VecDeque<u8>,
+    is_closed: bool,
 }
 
 impl Stream {
@@ -89,18 +90,17 @@ impl Stream {
         {
             match output {
                 Output::Bytes(bytes) => self.unread.extend(bytes),
-                Output::Close => return true,
+                Output::Close => self.is_closed = true,
             }
         }
-        !self.unread.is_empty()
+        self.is_closed || !self.unread.is_empty()
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let ended = self.is_readable() && self.unread.is_empty();
-        if self.unread.is_empty() {
-            return if ended { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        if !self.is_readable() {
+            return Err(ErrorKind::WouldBlock.into());
         }
         self.unread.read(buffer)
     }
@@ -143,7 +143,10 @@ fn text(bytes: &[u8]) -> String {
 impl Rig {
     /// One broker with the topic "orders" of two partitions.
     pub fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut cluster = Cluster::new(ClusterConfig::new(1));
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let wall_clock_millis = wall.as_millis() as i64;
+        let mut cluster =
+            Cluster::new(ClusterConfig { wall_clock_millis, ..ClusterConfig::new(1) });
         cluster.create_topic("orders", TopicConfig::new(2));
         let mut config = Config::new("broker-1:9092");
         config.linger = Duration::from_millis(1);
@@ -166,8 +169,9 @@ impl Rig {
                 });
                 match connected {
                     Some(conn) => {
+                        let net = self.net.clone();
                         let unread = VecDeque::new();
-                        let stream = Stream { net: self.net.clone(), conn, unread };
+                        let stream = Stream { net, conn, unread, is_closed: false };
                         self.driver.connected(dial.conn, stream);
                     }
                     None => self.driver.connect_failed(dial.conn, ConnectErrorKind::Refused),

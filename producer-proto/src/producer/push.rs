@@ -310,6 +310,7 @@ impl Producer {
             return Ok(receipt);
         }
         self.close_open_batch(at);
+        self.mark_ready(at);
         self.open_batch(at, payload)?;
         let receipt = self.append_to_open(at, timestamp, payload)?;
         Ok(receipt.expect("a new batch takes its first record"))
