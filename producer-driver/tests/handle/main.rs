@@ -1,4 +1,5 @@
 //! The handle and the driver against simulated brokers: order, waiting, closing, waking.
+#![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod closing;
 mod rig;
