@@ -42,7 +42,7 @@ fn cls_05_a_close_ends_at_its_deadline_and_tells_the_true_fate() {
     let admission = rig.handle.send(record("sent"));
     let sent = rig.run(admission).unwrap();
     while rig.net.values("orders", 0).is_empty() {
-        rig.settle();
+        rig.turn();
     }
     let waiting = rig.handle.send(Record::to("orders").partition(9).value("waits"));
     let start = Instant::now();
@@ -96,7 +96,7 @@ fn cls_a_driver_that_is_dropped_answers_everybody() {
     let admission = rig.handle.send(record("sent"));
     let sent = rig.run(admission).unwrap();
     while rig.net.values("orders", 0).is_empty() {
-        rig.settle();
+        rig.turn();
     }
     let queued = rig.handle.try_send(Record::to("orders").partition(1).value("queued")).unwrap();
     let waiting = rig.handle.send(Record::to("unknown").value("waits"));
@@ -135,7 +135,7 @@ fn blocking_waits_work_on_plain_threads() {
         offset
     });
     while !worker.is_finished() {
-        rig.settle();
+        rig.turn();
         std::thread::sleep(Duration::from_micros(200));
     }
     assert_eq!(worker.join().unwrap(), Some(0));

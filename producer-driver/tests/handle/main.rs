@@ -135,7 +135,7 @@ fn a_full_batch_wakes_the_driver_before_its_linger_is_over() {
     let give_up = Instant::now() + Duration::from_secs(5);
     while !first.is_done() {
         assert!(Instant::now() < give_up, "the full batch was not sent");
-        rig.settle();
+        rig.turn();
     }
 }
 

@@ -30,7 +30,7 @@ fn cls_01_a_flush_covers_records_that_wait_for_their_topic() {
 fn a_flush_of_nothing_is_done_at_once() {
     let mut rig = Rig::new(|_| ());
     let flush = rig.handle.flush();
-    rig.settle();
+    rig.turn();
     assert!(is_ready(&mut { flush }));
 }
 
@@ -41,7 +41,7 @@ fn mem_sends_that_wait_for_memory_are_admitted_in_the_order_of_the_calls() {
         config.batch_size = 4 * 1024;
     });
     // One record in a hundred and fifty is big: it must not be overtaken by the small ones.
-    let padding = |i: usize| if i % 150 == 0 { 9_000 } else { 100 };
+    let padding = |i: usize| if i.is_multiple_of(150) { 9_000 } else { 100 };
     let value = |i: usize| format!("{i:05}{}", "x".repeat(padding(i)));
     let total = 600;
     let mut admitted: Vec<_> = (0..total).map(|i| Some(send(&rig, "orders", &value(i)))).collect();
@@ -124,7 +124,7 @@ fn a_partition_that_comes_later_takes_the_records_that_waited_for_it() {
     rig.run(count).unwrap();
     let values = ["a", "b", "c"];
     let sends = values.map(|it| rig.handle.send(Record::to("orders").partition(5).value(it)));
-    rig.settle();
+    rig.turn();
     rig.net.with(|cluster| cluster.set_partitions("orders", 6));
     for admission in sends {
         let delivery = rig.run(admission).unwrap();
@@ -154,7 +154,7 @@ fn dropping_a_delivery_or_a_flush_changes_nothing() {
     drop(rig.run(admission).unwrap());
     drop(rig.handle.flush());
     while rig.net.values("orders", 0).is_empty() {
-        rig.settle();
+        rig.turn();
     }
 }
 
@@ -183,7 +183,7 @@ fn cls_10_abort_drops_what_waits_and_what_is_queued_but_not_what_is_on_its_way()
     let on_its_way = rig.run(admission).unwrap();
     let flush = rig.handle.flush();
     while rig.net.values("orders", 0).is_empty() {
-        rig.settle();
+        rig.turn();
     }
     let admission = send(&rig, "orders", "queued");
     let queued = rig.run(admission).unwrap();
