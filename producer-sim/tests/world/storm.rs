@@ -1,6 +1,6 @@
 //! Many small troubles at once.
 
-use producer_proto::Config;
+use producer_proto::{Codec, Config};
 use producer_sim::{
     ApiKey, Cluster, ClusterConfig, Cut, Fate, Jobs, NewRecord, ResponseError, Rule, TopicConfig,
     World,
@@ -32,7 +32,7 @@ fn trouble(world: &mut World, draws: &mut Draws) {
     let broker = 1 + draws.below(3) as i32;
     let partition = draws.below(4) as i32;
     let rule = Rule::on(ApiKey::Produce);
-    match draws.below(12) {
+    match draws.below(17) {
         0 => world.reset(broker, Fate::Lost),
         1 => world.reset(broker, Fate::Arrive),
         2 => world.reset(broker, Fate::ArriveAfter(draws.millis(3_000))),
@@ -44,7 +44,22 @@ fn trouble(world: &mut World, draws: &mut Draws) {
         8 => drop(world.cluster.inject(rule.close_after())),
         9 => drop(world.cluster.inject(rule.drop_answer())),
         10 => world.cluster.set_up(broker, false),
-        _ => (1..=3).for_each(|id| world.cluster.set_up(id, true)),
+        11 => world.deafen(broker, draws.below(2) == 0, true),
+        12 => world.cluster.freeze_metadata(broker, true),
+        13 => drop(world.cluster.inject(rule.throttle(draws.millis(500)))),
+        14 => {
+            let moved = rule.error(ResponseError::NotLeaderOrFollower);
+            world.cluster.inject(moved.leader_hint(broker, draws.below(6) as i32));
+        }
+        15 => drop(world.cluster.inject(rule.omit())),
+        _ => heal(world),
+    }
+}
+
+fn heal(world: &mut World) {
+    for broker in 1..=3 {
+        world.cluster.set_up(broker, true);
+        world.cluster.freeze_metadata(broker, false);
     }
 }
 
@@ -55,6 +70,14 @@ fn storm(seed: u64, idempotent: bool) -> World {
     let mut config = Config::default();
     config.linger = draws.millis(20);
     config.enable_idempotence = Some(idempotent);
+    config.compression_type = [Codec::None, Codec::Lz4][draws.below(2) as usize];
+    if draws.below(2) == 0 {
+        config.request_timeout = Duration::from_millis(300 + draws.below(1000));
+        config.delivery_timeout = Some(Duration::from_millis(1500 + draws.below(3000)));
+    }
+    if draws.below(3) == 0 {
+        config.buffer_memory = 4_000;
+    }
     config.batch_size = [200, 1000, 16384][draws.below(3) as usize];
     let mut world = World::new(cluster, config).unwrap();
     world.set_latency(draws.millis(20));
@@ -77,7 +100,7 @@ fn storm(seed: u64, idempotent: bool) -> World {
         }
     }
     world.cluster.clear_rules();
-    (1..=3).for_each(|id| world.cluster.set_up(id, true));
+    heal(&mut world);
     assert!(world.settle(), "seed {seed}: {} records open", world.open_records());
     world.run_for(Duration::from_secs(10)); // the last ghosts
     world.assert_clean();
@@ -88,13 +111,14 @@ fn storm(seed: u64, idempotent: bool) -> World {
 #[test]
 fn whatever_happens_each_record_is_there_once() {
     let (mut retried, mut unknown) = (0, 0);
-    for seed in 0..100 {
+    for seed in 0..50 {
         let world = storm(seed, true);
         retried += world.producer.stats().batches_retried;
         unknown += world.outcomes().filter(|(_, o)| !o.unwrap().is_delivered()).count();
     }
     assert!(retried > 100, "a storm in a teacup: {retried} retries");
-    assert!(unknown < 100, "{unknown} of 12,000 records failed, in storms that all end");
+    // Half of the producers give a record up after a few seconds, some troubles last longer.
+    assert!(unknown < 1_500, "{unknown} of 6,000 records failed");
 }
 
 #[test]
