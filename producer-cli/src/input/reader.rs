@@ -94,6 +94,9 @@ fn read_source(
     }
 }
 
+/// Takes a line, or what is wrong with it, and its number.
+type Take<'a> = dyn FnMut(u64, Result<&[u8], String>) + 'a;
+
 /// Cuts a stream of bytes into lines that end with `\n` or `\r\n`.
 struct LineSplitter {
     /// The beginning of a line whose end has not come yet.
@@ -110,7 +113,7 @@ impl LineSplitter {
         Self { pending: Vec::new(), skipping: false, line: 1, max_line }
     }
 
-    fn feed(&mut self, mut bytes: &[u8], take: &mut dyn FnMut(u64, Result<&[u8], String>)) {
+    fn feed(&mut self, mut bytes: &[u8], take: &mut Take<'_>) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (head, tail) = (&bytes[..end], &bytes[end + 1..]);
             bytes = tail;
@@ -119,7 +122,7 @@ impl LineSplitter {
         self.append(bytes);
     }
 
-    fn finish(&mut self, take: &mut dyn FnMut(u64, Result<&[u8], String>)) {
+    fn finish(&mut self, take: &mut Take<'_>) {
         if self.skipping || !self.pending.is_empty() {
             self.end_line(&[], take);
         }
@@ -134,7 +137,7 @@ impl LineSplitter {
         }
     }
 
-    fn end_line(&mut self, head: &[u8], take: &mut dyn FnMut(u64, Result<&[u8], String>)) {
+    fn end_line(&mut self, head: &[u8], take: &mut Take<'_>) {
         let number = self.line;
         self.line += 1;
         let whole = if self.pending.is_empty() && head.len() <= self.max_line {
