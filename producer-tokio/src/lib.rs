@@ -32,6 +32,11 @@
 mod dial;
 mod task;
 
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 use std::ops::Deref;
 
 use producer_driver::{pair, system_seed};
