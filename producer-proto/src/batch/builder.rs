@@ -122,7 +122,7 @@ impl BatchBuilder {
         let delta = self.timestamp_delta(timestamp);
         let index = self.count;
         let body = body_len(delta, index, payload.encoded_len());
-        let total = varint::uvarlong_len(varint::length(body)) + body;
+        let total = varint::encoded_len(varint::length(body)) + body;
         if self.buffer.len() - self.len < total {
             self.grow(total);
         }

@@ -39,7 +39,8 @@ pub(crate) fn encode_header(
     transactional: bool,
 ) -> [u8; HEADER_LEN] {
     let stamp = stamp.unwrap_or(Stamp::NONE);
-    let body_len = u32::try_from(batch.records.len()).expect("a batch is smaller than 2 GiB");
+    let body_len =
+        u32::try_from(batch.records.len()).expect("a batch is within max_request_size, an i32");
     let attributes = codec_bits(batch.codec) | if transactional { TRANSACTIONAL } else { 0 };
     let last_offset_delta = batch.count.wrapping_sub(1);
 

@@ -27,7 +27,9 @@ mod sealed;
 mod split;
 mod varint;
 
+// The tests read every codec back.
 #[cfg(test)]
+#[cfg(all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd"))]
 mod tests;
 
 pub(crate) use builder::{BatchBuilder, RawBatch};

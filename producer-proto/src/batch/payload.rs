@@ -97,11 +97,7 @@ impl<'a> Payload<'a> {
         HEADER_LEN + MAX_RECORD_OVERHEAD + self.encoded_len
     }
 
-    /// Writes the payload at `at`; returns the position after it.
-    #[inline]
-    pub(super) fn write(&self, out: &mut [u8], at: usize) -> usize {
-        let at = put_nullable(out, at, self.key);
-        let at = put_nullable(out, at, self.value);
+    fn write_headers(&self, out: &mut [u8], at: usize) -> usize {
         let mut at = varint::put(out, at, varint::length(self.headers.len()));
         for header in self.headers {
             at = put_nullable(out, at, Some(header.name.as_bytes()));
@@ -109,9 +105,21 @@ impl<'a> Payload<'a> {
         }
         at
     }
+
+    /// Writes the payload at `at`; returns the position after it.
+    #[inline(always)]
+    pub(super) fn write(&self, out: &mut [u8], at: usize) -> usize {
+        let at = put_nullable(out, at, self.key);
+        let at = put_nullable(out, at, self.value);
+        if self.headers.is_empty() {
+            out[at] = 0;
+            return at + 1;
+        }
+        self.write_headers(out, at)
+    }
 }
 
-#[inline]
+#[inline(always)]
 fn put_nullable(out: &mut [u8], at: usize, bytes: Option<&[u8]>) -> usize {
     let Some(bytes) = bytes else {
         return varint::put(out, at, varint::zigzag64(-1));
@@ -124,7 +132,7 @@ fn put_nullable(out: &mut [u8], at: usize, bytes: Option<&[u8]>) -> usize {
 fn headers_len(headers: &[Header<'_>]) -> Result<usize, RecordLimit> {
     let count = within(RecordPart::HeaderCount, headers.len())?;
     headers.iter().enumerate().try_fold(
-        varint::uvarlong_len(varint::length(count)),
+        varint::encoded_len(varint::length(count)),
         |size, (index, header)| {
             let name = measured(RecordPart::HeaderName(index), Some(header.name.len()))?;
             let value = measured(RecordPart::HeaderValue(index), header.value.map(<[u8]>::len))?;
@@ -138,7 +146,7 @@ fn headers_len(headers: &[Header<'_>]) -> Result<usize, RecordLimit> {
 fn measured(part: RecordPart, len: Option<usize>) -> Result<usize, RecordLimit> {
     let Some(len) = len else { return Ok(1) };
     let len = within(part, len)?;
-    Ok(varint::uvarlong_len(varint::length(len)).saturating_add(len))
+    Ok(varint::encoded_len(varint::length(len)).saturating_add(len))
 }
 
 #[inline]

@@ -15,20 +15,20 @@ pub(super) struct EncodedRecord<'a> {
 #[inline]
 pub(super) fn record_len(timestamp_delta: i64, offset_delta: u32, payload_len: usize) -> usize {
     let body = body_len(timestamp_delta, offset_delta, payload_len);
-    varint::uvarlong_len(varint::length(body)) + body
+    varint::encoded_len(varint::length(body)) + body
 }
 
 /// The size of a record after its length field.
 #[inline]
 pub(super) fn body_len(timestamp_delta: i64, offset_delta: u32, payload_len: usize) -> usize {
-    1 + varint::uvarlong_len(varint::zigzag64(timestamp_delta))
-        + varint::uvarlong_len(varint::length(offset_delta as usize))
+    1 + varint::encoded_len(varint::zigzag64(timestamp_delta))
+        + varint::encoded_len(varint::length(offset_delta as usize))
         + payload_len
 }
 
 /// Writes what stands before the payload (length, attributes, deltas) at `at`; returns the
 /// position after it.
-#[inline]
+#[inline(always)]
 pub(super) fn put_prefix(
     out: &mut [u8],
     at: usize,

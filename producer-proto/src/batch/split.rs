@@ -107,7 +107,8 @@ impl OpenPiece {
         self.count += 1;
     }
 
-    fn seal(self, compression: &Compression) -> Piece {
+    fn seal(mut self, compression: &Compression) -> Piece {
+        self.records.shrink_to_fit();
         let raw = RawBatch {
             records: Bytes::from(self.records),
             count: self.count,

@@ -4,7 +4,8 @@
 //! zigzagged `i32` has the same bytes whether it is widened before or after, so one function serves
 //! both of Kafka's types (varint and varlong).
 
-pub(super) use crate::wire::varint::{get_uvarlong, unzigzag64, uvarlong_len, zigzag64};
+use crate::wire::varint::{get_uvarlong, uvarlong_len};
+pub(super) use crate::wire::varint::{unzigzag64, zigzag64};
 
 /// A length or an index as records write it: zigzagged, although it is never negative.
 ///
@@ -12,6 +13,18 @@ pub(super) use crate::wire::varint::{get_uvarlong, unzigzag64, uvarlong_len, zig
 #[inline]
 pub(super) const fn length(len: usize) -> u64 {
     (len as u64) << 1
+}
+
+/// The number of bytes of `value`, 1 to 10. Most are short: comparing is cheaper than counting bits.
+#[inline]
+pub(super) const fn encoded_len(value: u64) -> usize {
+    if value < 1 << 7 {
+        1
+    } else if value < 1 << 14 {
+        2
+    } else {
+        uvarlong_len(value)
+    }
 }
 
 /// Writes `value` at `at`; returns the position after it.

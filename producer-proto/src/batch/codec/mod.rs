@@ -4,6 +4,8 @@
 //! expected length, which we know, and writes nothing beyond it. Nothing that comes from a network
 //! reaches it: a producer never reads record batches.
 
+#[cfg(not(all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")))]
+mod absent;
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(feature = "lz4")]
@@ -19,6 +21,15 @@ use bytes::Bytes;
 
 use crate::config::{Codec, Compression};
 
+#[cfg(not(feature = "gzip"))]
+use absent as gzip;
+#[cfg(not(feature = "lz4"))]
+use absent as lz4;
+#[cfg(not(feature = "snappy"))]
+use absent as snappy;
+#[cfg(not(feature = "zstd"))]
+use absent as zstd;
+
 /// The most scratch memory that is kept between two batches.
 const SCRATCH_KEPT: usize = 4 << 20;
 
@@ -32,28 +43,22 @@ thread_local! {
 /// The records compressed, or `None` when that does not make them smaller.
 pub(super) fn compress(compression: &Compression, records: &[u8]) -> Option<Bytes> {
     if compression.codec == Codec::None {
-        return None;
+        return None; // and no thread's contexts are set up
     }
     COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(compression, records))
 }
 
 /// The records that `compress` made `body` of; `None` when `body` is something else.
 pub(super) fn decompress(codec: Codec, body: &Bytes, len: usize) -> Option<Bytes> {
-    let _decompress: fn(&[u8], &mut [u8]) -> Option<()> = match codec {
+    let decompress: fn(&[u8], &mut [u8]) -> Option<()> = match codec {
         Codec::None => return (body.len() == len).then(|| body.clone()),
-        #[cfg(feature = "gzip")]
         Codec::Gzip => gzip::decompress,
-        #[cfg(feature = "snappy")]
         Codec::Snappy => snappy::decompress,
-        #[cfg(feature = "lz4")]
         Codec::Lz4 => lz4::decompress,
-        #[cfg(feature = "zstd")]
         Codec::Zstd => zstd::decompress,
-        #[allow(unreachable_patterns)]
-        _ => return None,
     };
     let mut records = vec![0; len];
-    _decompress(body, &mut records)?;
+    decompress(body, &mut records)?;
     Some(Bytes::from(records))
 }
 
@@ -61,43 +66,31 @@ pub(super) fn decompress(codec: Codec, body: &Bytes, len: usize) -> Option<Bytes
 #[derive(Default)]
 struct Compressor {
     scratch: Vec<u8>,
-    #[cfg(feature = "gzip")]
     gzip: gzip::Encoder,
-    #[cfg(feature = "snappy")]
     snappy: snappy::Encoder,
-    #[cfg(feature = "lz4")]
     lz4: lz4::Encoder,
-    #[cfg(feature = "zstd")]
     zstd: zstd::Encoder,
 }
 
 impl Compressor {
     fn compress(&mut self, compression: &Compression, records: &[u8]) -> Option<Bytes> {
         let bound = match compression.codec {
-            #[cfg(feature = "snappy")]
+            Codec::None => return None,
+            Codec::Gzip => gzip::bound(records.len()),
             Codec::Snappy => snappy::bound(records.len()),
-            #[cfg(feature = "lz4")]
             Codec::Lz4 => lz4::bound(records.len()),
-            #[cfg(feature = "zstd")]
             Codec::Zstd => zstd::bound(records.len()),
-            // Gzip stops when the output is as long as the input; nobody wants it then.
-            _ => records.len(),
         };
         if self.scratch.len() < bound {
             self.scratch.resize(bound, 0);
         }
-        let out = &mut self.scratch[..bound];
-        let len: Option<usize> = match compression.codec {
-            #[cfg(feature = "gzip")]
-            Codec::Gzip => self.gzip.compress(compression.level, records, out),
-            #[cfg(feature = "snappy")]
-            Codec::Snappy => self.snappy.compress(records, out),
-            #[cfg(feature = "lz4")]
-            Codec::Lz4 => self.lz4.compress(compression.level, records, out),
-            #[cfg(feature = "zstd")]
-            Codec::Zstd => self.zstd.compress(compression.level, records, out),
-            #[allow(unreachable_patterns)]
-            _ => None,
+        let (level, out) = (compression.level, &mut self.scratch[..bound]);
+        let len = match compression.codec {
+            Codec::None => None,
+            Codec::Gzip => self.gzip.compress(level, records, out),
+            Codec::Snappy => self.snappy.compress(level, records, out),
+            Codec::Lz4 => self.lz4.compress(level, records, out),
+            Codec::Zstd => self.zstd.compress(level, records, out),
         };
         let compressed = len
             .filter(|&len| len < records.len())

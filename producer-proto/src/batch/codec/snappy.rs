@@ -28,8 +28,8 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// Compresses into `out`, which has at least [`bound`] bytes.
-    pub(super) fn compress(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
+    /// Compresses into `out`, which has at least [`bound`] bytes. There are no levels.
+    pub(super) fn compress(&mut self, _level: i32, input: &[u8], out: &mut [u8]) -> Option<usize> {
         out.get_mut(..HEADER.len())?.copy_from_slice(&HEADER);
         let mut at = HEADER.len();
         for block in input.chunks(BLOCK) {

@@ -115,8 +115,8 @@ fn any_timestamp() -> impl Strategy<Value = i64> {
 }
 
 fn any_record() -> impl Strategy<Value = OwnedRecord> {
-    let headers = prop::collection::vec(("[a-zé]{0,5}", any_bytes(12)), 0..4);
-    (any_timestamp(), any_bytes(40), any_bytes(300), headers)
+    let headers = prop::collection::vec(("[a-zé]{0,5}", any_bytes(8)), 0..3);
+    (any_timestamp(), any_bytes(20), any_bytes(90), headers)
         .prop_map(|(timestamp, key, value, headers)| OwnedRecord { timestamp, key, value, headers })
 }
 

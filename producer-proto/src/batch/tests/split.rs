@@ -96,8 +96,8 @@ fn hos_29_only_what_we_sealed_is_taken_apart() {
 proptest! {
     #[test]
     fn pieces_one_after_the_other_are_the_batch(
-        records in any_records(60),
-        target in 0usize..4_000,
+        records in any_records(40),
+        target in 0usize..2_000,
         codec in 0usize..5,
     ) {
         let compression = compressions().get(codec).copied().unwrap_or(NONE);
