@@ -81,7 +81,7 @@ impl BatchBuilder {
     }
 
     /// Records appended, cancelled ones included: the index of the next record.
-    #[inline]
+    #[cfg(test)]
     pub(crate) const fn count(&self) -> u32 {
         self.count
     }

@@ -88,8 +88,3 @@ fn put<T, const N: usize>(
 pub(crate) const fn sequence_add(sequence: i32, n: u32) -> i32 {
     ((sequence as u32).wrapping_add(n) & i32::MAX as u32) as i32
 }
-
-/// The sequence of the last of `count` records (at least one) that begin with `base`.
-pub(crate) const fn last_sequence(base: i32, count: u32) -> i32 {
-    sequence_add(base, count.wrapping_sub(1))
-}

@@ -13,7 +13,6 @@
 //! The records are copied once, by [`BatchBuilder::append`]. The header is apart from the body:
 //! a stamp (producer id, epoch, sequence) can be put on without touching or hashing the body again.
 //! Sealing and splitting are pure functions of owned values, so they may run on any thread.
-#![allow(dead_code, unused_imports, reason = "until the accumulator uses every part")]
 
 mod builder;
 mod codec;
@@ -33,9 +32,9 @@ mod varint;
 mod tests;
 
 pub(crate) use builder::{BatchBuilder, RawBatch};
-pub(crate) use header::{HEADER_LEN, Stamp, encode_header, last_sequence, sequence_add};
-pub(crate) use payload::{Payload, RecordLimit, RecordPart};
+pub(crate) use header::{HEADER_LEN, Stamp, encode_header, sequence_add};
+pub(crate) use payload::{Payload, RecordLimit};
 pub(crate) use pool::BufferPool;
 pub(crate) use ratio::CompressionRatio;
 pub(crate) use sealed::{SealedBatch, seal};
-pub(crate) use split::{Piece, SplitError, split};
+pub(crate) use split::{Piece, split};

@@ -43,6 +43,7 @@ impl BufferPool {
     }
 
     /// Bytes held idle.
+    #[cfg(test)]
     pub(crate) fn idle_bytes(&self) -> usize {
         self.free.len() * self.size
     }

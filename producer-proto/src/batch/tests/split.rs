@@ -1,6 +1,7 @@
 //! Splitting.
 
 use super::*;
+use crate::batch::split::SplitError;
 
 fn pieces(sealed: &SealedBatch, target: usize, compression: Compression) -> Vec<Piece> {
     split(sealed, target, &compression).expect("a batch we sealed")
