@@ -31,8 +31,10 @@ pub(crate) struct Batch {
     pub(crate) attempt_epoch: i32,
     /// An attempt ended with its fate unknown. Stays set: a request may take effect late.
     pub(crate) ambiguous: bool,
-    /// The last attempt's answer proves that this stamp is not in the log.
-    pub(crate) proven_absent: bool,
+    /// An attempt ended without any answer: its bytes may reach the broker late. Stays set.
+    pub(crate) lost: bool,
+    /// The last attempt's answer says that this stamp is not in the log yet.
+    pub(crate) refused_in_sequence: bool,
     /// Its outcome has been told; only bytes or an answer are awaited.
     pub(crate) done: bool,
     /// It is done and its memory counts as lent.

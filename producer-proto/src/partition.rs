@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::Instant;
+use crate::batches::Batch;
 use crate::outstanding::Slot;
 
 /// Node index that means "no leader known".
@@ -51,6 +52,9 @@ pub(crate) struct Sequence {
     /// A broker has refused the oldest stamp for a gap before it. All stamps are to be given up
     /// as soon as each is known not to be in the log.
     pub(crate) gap: bool,
+    /// A stamp was given up that may still land in the log, with others behind it: then these
+    /// may land too, and their refusal now is no proof.
+    pub(crate) open_hole: bool,
     /// Offset of the last acknowledged record; -1 when unknown.
     pub(crate) last_offset: i64,
 }
@@ -63,12 +67,22 @@ impl Sequence {
         acknowledged: false,
         stale: false,
         gap: false,
+        open_hole: false,
         last_offset: -1,
     };
 
     /// Begins anew under another id or epoch.
     pub(crate) fn restart(&mut self, (producer_id, epoch): (i64, i16)) {
         *self = Self { producer_id, epoch, ..Self::NEW };
+    }
+
+    /// Whether a batch is known not to be in the log, now and for ever.
+    ///
+    /// A refusal in sequence proves it for the attempts that were answered. One that was not may
+    /// still reach the broker, and is then refused as well; unless a stamp before it, given up
+    /// unanswered, arrives too and closes the hole.
+    pub(crate) fn knows_absent(&self, batch: &Batch) -> bool {
+        !batch.ambiguous || (batch.refused_in_sequence && !(batch.lost && self.open_hole))
     }
 
     pub(crate) fn is_under(&self, producer_id: i64, epoch: i16) -> bool {

@@ -165,7 +165,7 @@ impl Producer {
         batch.state = State::InFlight(conn);
         batch.attempts += 1;
         batch.attempt_epoch = epoch;
-        batch.proven_absent = false;
+        batch.refused_in_sequence = false;
         if batch.attempts == 1 {
             self.stats.queue_count += 1;
             let waited = self.now.saturating_since(batch.created).as_micros();

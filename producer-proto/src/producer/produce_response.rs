@@ -153,6 +153,7 @@ impl Producer {
     fn on_lost(&mut self, at: PartitionIndex, slot: Slot, error: LastError) {
         self.take_back(at, slot);
         self.batches[slot].ambiguous = true;
+        self.batches[slot].lost = true;
         if self.batches[slot].done {
             self.give_up_stamp(slot);
             self.retire(slot);
@@ -213,7 +214,7 @@ impl Producer {
             }
             Verdict::Retry => self.retry(at, slot, answer.error()),
             Verdict::OutOfOrder => {
-                self.batches[slot].proven_absent = true;
+                self.batches[slot].refused_in_sequence = true;
                 if !self.has_older_stamp(at, slot) {
                     self.note_gap(at);
                 }
@@ -221,7 +222,7 @@ impl Producer {
             }
             Verdict::UnknownProducer => {
                 if answer.partition.log_start_offset >= 0 {
-                    self.batches[slot].proven_absent = true;
+                    self.batches[slot].refused_in_sequence = true;
                     self.note_gap(at);
                 }
                 self.retry(at, slot, answer.error());

@@ -121,8 +121,7 @@ impl Producer {
             let batch = &self.batches[slot];
             batch.state == State::Queued
                 && batch.stamp.is_some()
-                && batch.ambiguous
-                && !batch.proven_absent
+                && !partition.sequence.knows_absent(batch)
         })
     }
 

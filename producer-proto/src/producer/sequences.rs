@@ -74,6 +74,9 @@ impl Producer {
         let sequence = &mut self.partitions[at as usize].sequence;
         if sequence.is_under(stamp.producer_id, stamp.epoch) {
             sequence.acknowledged = true;
+            // All before it are in the log as well: the broker takes no gaps.
+            sequence.gap = false;
+            sequence.open_hole = false;
             if let Some(last) = last {
                 sequence.last_offset = sequence.last_offset.max(last);
             }
@@ -91,8 +94,8 @@ impl Producer {
         }
         let mut later = partition.queue.iter().skip_while(|&&queued| queued != slot).skip(1);
         let is_newest = !later.any(|&queued| self.batches[queued].stamp.is_some());
-        let is_absent = !batch.ambiguous || batch.proven_absent;
-        let at = batch.partition;
+        let is_absent = partition.sequence.knows_absent(batch);
+        let (at, lost) = (batch.partition, batch.lost);
         let sequence = &mut self.partition_mut(at).sequence;
         match (is_newest, is_absent) {
             // Its number is free again.
@@ -102,7 +105,7 @@ impl Producer {
             // What stands behind it will be refused.
             (false, true) => sequence.gap = true,
             // What stands behind it will find out.
-            (false, false) => {}
+            (false, false) => sequence.open_hole |= lost,
         }
     }
 
@@ -126,7 +129,7 @@ impl Producer {
         }
         let is_open = |&slot: &Slot| {
             let batch = &self.batches[slot];
-            batch.stamp.is_some() && batch.ambiguous && !batch.proven_absent
+            batch.stamp.is_some() && !partition.sequence.knows_absent(batch)
         };
         if partition.queue.iter().any(is_open) {
             return;
