@@ -29,6 +29,9 @@ pub(crate) struct Metadata {
     pub(crate) attempts: u64,
     /// When the current need began, counted anew after a rebootstrap.
     pub(crate) unserved_since: Option<Instant>,
+    /// A request is due and nobody can be asked: a connection has to come up first, or a backoff
+    /// to end.
+    pub(crate) waits_for_source: bool,
     /// Only bootstrap addresses are asked, until an answer comes.
     pub(crate) is_bootstrapping: bool,
 }
@@ -47,6 +50,7 @@ impl Metadata {
             unchanged: 0,
             attempts: 0,
             unserved_since: None,
+            waits_for_source: false,
             is_bootstrapping: true,
         }
     }
@@ -103,6 +107,7 @@ impl Metadata {
     /// A request has been queued on `conn`.
     pub(crate) fn asked_on(&mut self, conn: ConnectionId) {
         self.asked = Some(conn);
+        self.waits_for_source = false;
         self.attempts += 1;
         self.fresh = false;
     }

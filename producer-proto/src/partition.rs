@@ -27,8 +27,6 @@ pub(crate) struct Partition {
     pub(crate) in_flight: u32,
     /// Whether it stands in its leader's ready queue.
     pub(crate) is_ready: bool,
-    /// Serial number of the last request that took a batch of it.
-    pub(crate) last_request: u64,
     /// Nothing is sent before this: the backoff of its oldest failed batch.
     pub(crate) retry_at: Instant,
     /// Bytes of its last sealed batch before compression: the next buffer's likely size.
@@ -100,7 +98,6 @@ impl Partition {
             queue: VecDeque::new(),
             in_flight: 0,
             is_ready: false,
-            last_request: 0,
             retry_at: Instant::ZERO,
             usual_size: 0,
             sequence: Sequence::NEW,

@@ -81,7 +81,6 @@ pub struct Producer {
     next_job: u64,
     /// Jobs handed out: by ticket, the batch that waits for it.
     working: BTreeMap<u64, Slot>,
-    request_serial: u64,
     phase: Phase,
     fatal: Option<FatalError>,
     /// What last went wrong with a connection, until one works.
@@ -170,7 +169,6 @@ impl Producer {
             next_flush: 0,
             next_job: 0,
             working: BTreeMap::new(),
-            request_serial: 0,
             phase: Phase::Open,
             fatal: None,
             trouble: None,

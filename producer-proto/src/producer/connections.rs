@@ -122,6 +122,7 @@ impl Producer {
             ConnectErrorKind::Other => "connection attempt failed",
         };
         self.back_off(node, false, self.now);
+        self.metadata.waits_for_source = false;
         self.report_failure(node, problem);
     }
 
@@ -137,6 +138,7 @@ impl Producer {
         state.setup_failures = 0;
         state.versions = Some(versions);
         self.trouble = None;
+        self.metadata.waits_for_source = false;
         self.stats.connections_ready += 1;
         let broker = state.id;
         self.events.push_back(Event::Broker { broker, state: BrokerState::Connected });
@@ -160,11 +162,17 @@ impl Producer {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.is_superseded = true;
         let node = conn.node;
-        if conn.in_flight.is_empty() || !conn.is_ready() {
-            self.close_connection(id, Ending::Unneeded);
-        } else if self.nodes[node].id.is_some() && self.nodes[node].conn == Some(id) {
-            // Its broker may be dialled elsewhere at once.
+        if conn.is_quiet() || !conn.is_ready() {
+            return self.close_connection(id, Ending::Unneeded);
+        }
+        if self.nodes[node].id.is_some() {
+            // Its broker may be dialled elsewhere at once; what was not handed out is asked there.
+            let unsent = std::mem::take(&mut conn.outbox);
             self.detach(id);
+            for outgoing in unsent {
+                self.request_ended(id, node, outgoing.kind, &Ending::Unneeded);
+            }
+            self.close_if_superseded(id);
         }
     }
 
@@ -209,6 +217,7 @@ impl Producer {
         let outbox = std::mem::take(&mut conn.outbox);
         let (was_quiet, last_used) = (in_flight.is_empty(), conn.last_used);
         let was_attached = self.detach(id);
+        self.metadata.waits_for_source = false;
         if was_ready {
             self.stats.connections_ready -= 1;
         } else {
@@ -351,6 +360,7 @@ impl Producer {
     }
 
     pub(super) fn on_throttle_over(&mut self, node: NodeIndex) {
+        self.metadata.waits_for_source = false;
         self.wake(node);
     }
 

@@ -108,8 +108,6 @@ impl Producer {
 
     /// Chooses batches, gives them their stamps and marks them as handed out.
     fn take_batches(&mut self, node: NodeIndex, version: i16, taken: &mut Vec<Taken>) {
-        self.request_serial += 1;
-        let serial = self.request_serial;
         let conn = self.nodes[node].conn;
         let mut size = 0;
         for _ in 0..self.nodes[node].ready.len() {
@@ -133,8 +131,7 @@ impl Producer {
             size += len;
             let Some(conn) = conn else { break };
             self.note_handed_out(at, slot, conn);
-            let partition = self.partition_mut(at);
-            partition.last_request = serial;
+            let partition = self.partition(at);
             let (topic, index) = (partition.topic, partition.index);
             taken.push(Taken { topic, index, partition: at, slot });
             self.mark_ready(at);

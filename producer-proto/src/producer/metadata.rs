@@ -63,25 +63,26 @@ impl Producer {
             self.timers.set(TimerKey::Metadata, due);
             return;
         }
+        if self.metadata.waits_for_source {
+            return;
+        }
         self.timers.clear(TimerKey::Metadata);
         if self.metadata.unserved_since.is_none() {
             self.metadata.unserved_since = Some(self.now);
         }
         self.check_rebootstrap_trigger();
-        match self.metadata_source() {
+        let mut source = self.metadata_source();
+        if matches!(source, Source::Nobody) && self.rebootstraps() {
+            self.rebootstrap();
+            source = self.metadata_source();
+        }
+        // Not looked for again before something about a connection changes, or the time comes.
+        self.metadata.waits_for_source = true;
+        match source {
             Source::Ready(id) => self.ask_metadata(id),
-            Source::Soon => {}
             Source::Dial(node) => self.ensure_connection(node),
             Source::Later(at) => self.timers.set(TimerKey::Metadata, at),
-            Source::Nobody => {
-                if self.settings.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap
-                {
-                    self.rebootstrap();
-                    if let Source::Dial(node) = self.metadata_source() {
-                        self.ensure_connection(node);
-                    }
-                }
-            }
+            Source::Soon | Source::Nobody => {}
         }
         if let Some(at) = self.rebootstrap_at() {
             let armed = self.timers.deadline(TimerKey::Metadata).unwrap_or(Instant::MAX);
@@ -140,7 +141,11 @@ impl Producer {
             (Some((_, id)), ..) => Source::Ready(id),
             (None, true, _) => Source::Soon,
             // Every broker that is known has refused to come up: start from the beginning.
-            (None, false, _) if all_failed && !self.metadata.is_bootstrapping => Source::Nobody,
+            (None, false, _)
+                if all_failed && self.rebootstraps() && !self.metadata.is_bootstrapping =>
+            {
+                Source::Nobody
+            }
             (None, false, Some((_, node))) => Source::Dial(node),
             (None, false, None) => Source::Later(later),
         }
@@ -202,11 +207,15 @@ impl Producer {
 
     // ---- rebootstrap (KIP-899, KIP-1102)
 
+    fn rebootstraps(&self) -> bool {
+        self.settings.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap
+    }
+
     fn rebootstrap_at(&self) -> Option<Instant> {
-        let is_on =
-            self.settings.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap;
-        let since =
-            self.metadata.unserved_since.filter(|_| is_on && !self.metadata.is_bootstrapping)?;
+        if !self.rebootstraps() || self.metadata.is_bootstrapping {
+            return None;
+        }
+        let since = self.metadata.unserved_since?;
         Some(since + self.settings.metadata_recovery_rebootstrap_trigger)
     }
 

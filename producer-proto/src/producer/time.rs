@@ -22,7 +22,8 @@ impl Producer {
                 TimerKey::Throttle(node) => self.on_throttle_over(node),
                 TimerKey::Availability(node) => self.on_availability_timer(node),
                 // `settle` looks at both.
-                TimerKey::Metadata | TimerKey::ProducerId => {}
+                TimerKey::Metadata => self.metadata.waits_for_source = false,
+                TimerKey::ProducerId => {}
                 TimerKey::Retry(at) => {
                     self.release_hold(at);
                     self.mark_ready(at);
