@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use producer_proto::Stats;
+use producer_proto::{Partitioner, Stats};
 
 use crate::delivery::Delivery;
 use crate::error::SendError;
@@ -73,6 +73,14 @@ impl Handle {
     /// [`NotReady`](crate::SendErrorKind::NotReady) where that would wait.
     pub fn try_send(&self, record: Record<'_>) -> Result<Delivery, SendError> {
         self.shared().try_send(&record)
+    }
+
+    /// Replaces the choice of partitions for records that name none, from the next record on.
+    ///
+    /// It is called under the producer's lock: it must be quick and must not call the producer.
+    /// When it fails or panics, that one record is refused.
+    pub fn set_partitioner(&self, partitioner: impl Partitioner + 'static) {
+        self.shared().set_partitioner(Box::new(partitioner));
     }
 
     /// How many partitions a topic has; asks the cluster if that is not known, for at most

@@ -21,6 +21,7 @@ mod delivery;
 mod dial;
 mod driver;
 mod error;
+mod guard;
 mod handle;
 mod job;
 mod record;

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use producer_proto::{
-    BatchId, Config, ConfigError, ConnectionId, Input, Instant, JobResult, Record as CoreRecord,
-    Stats, TopicId,
+    BatchId, Config, ConfigError, ConnectionId, Input, Instant, JobResult, Partitioner,
+    Record as CoreRecord, Stats, TopicId,
 };
 
 use crate::clock::Clock;
 use crate::delivery::Delivery;
 use crate::error::SendError;
+use crate::guard::Guarded;
 use crate::record::{Record, Topic, TopicRef};
 use crate::replies::{CountResult, Replies};
 use crate::slot::Slot;
@@ -149,6 +150,10 @@ impl Shared {
         self.with(Wake::IfNeeded, |state, now, _| {
             state.core.handle_input(now, Input::Done(result));
         });
+    }
+
+    pub(crate) fn set_partitioner(&self, partitioner: Box<dyn Partitioner>) {
+        self.lock().core.set_partitioner(Box::new(Guarded(partitioner)));
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -7,8 +7,8 @@ mod waiting;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use producer_driver::proto::{Event, Persistence, ProduceErrorKind};
-use producer_driver::{Next, Record};
+use producer_driver::proto::{Event, Partitioner, PartitionerError, Persistence, ProduceErrorKind};
+use producer_driver::{Next, Record, SendErrorKind};
 use producer_sim::{ApiKey, ResponseError, Rule, TopicConfig};
 use rig::Rig;
 
@@ -175,6 +175,37 @@ fn connections_that_break_come_back_and_are_reported() {
     assert_eq!(rig.run(delivery).unwrap().offset, Some(0));
     assert_eq!(rig.net.values("orders", 0), ["x"]);
     assert!(rig.host.notices.iter().any(|event| matches!(event, Event::Broker { .. })));
+}
+
+struct Digit;
+
+impl Partitioner for Digit {
+    fn partition(
+        &mut self,
+        _topic: &str,
+        key: Option<&[u8]>,
+        _value: Option<&[u8]>,
+        _partitions: i32,
+        _available: &dyn Fn(i32) -> bool,
+    ) -> Result<i32, PartitionerError> {
+        Ok(i32::from(key.expect("every record has a key")[0] - b'0'))
+    }
+}
+
+#[test]
+fn prt_a_partitioner_that_panics_costs_one_record() {
+    let mut rig = Rig::new(|_| ());
+    rig.handle.set_partitioner(Digit);
+    let count = rig.handle.partitions_for("orders");
+    rig.run(count).unwrap();
+    let refused = rig.handle.try_send(Record::to("orders").value("no key")).unwrap_err();
+    assert!(refused.to_string().contains("every record has a key"), "{refused}");
+    let missing = rig.handle.try_send(Record::to("orders").key("7")).unwrap_err();
+    assert!(matches!(missing.kind(), SendErrorKind::Refused(_)), "{missing}");
+    for (key, partition) in [("1", 1), ("0", 0)] {
+        let delivery = rig.handle.try_send(Record::to("orders").key(key).value("x")).unwrap();
+        assert_eq!(rig.run(delivery).unwrap().partition, partition);
+    }
 }
 
 #[test]

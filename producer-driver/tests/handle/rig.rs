@@ -16,24 +16,24 @@ use producer_sim::{Cluster, ClusterConfig, ConnId, Output, TopicConfig};
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Rig {
-    pub net: Net,
-    pub handle: Handle,
-    pub driver: Driver<Stream>,
-    pub host: Host,
-    pub wakes: Arc<Wakes>,
+pub(crate) struct Rig {
+    pub(crate) net: Net,
+    pub(crate) handle: Handle,
+    pub(crate) driver: Driver<Stream>,
+    pub(crate) host: Host,
+    pub(crate) wakes: Arc<Wakes>,
 }
 
 /// The cluster and its clock.
 #[derive(Clone)]
-pub struct Net {
+pub(crate) struct Net {
     cluster: Arc<Mutex<Cluster>>,
     start: Instant,
 }
 
 /// Counts how often the driver was woken.
 #[derive(Default)]
-pub struct Wakes(AtomicU32);
+pub(crate) struct Wakes(AtomicU32);
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
@@ -42,17 +42,17 @@ impl Wake for Wakes {
 }
 
 impl Wakes {
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// What the driver asked for.
 #[derive(Default)]
-pub struct Host {
+pub(crate) struct Host {
     dials: VecDeque<Dial>,
-    pub stopped: Vec<ConnectionId>,
-    pub notices: Vec<Event>,
+    pub(crate) stopped: Vec<ConnectionId>,
+    pub(crate) notices: Vec<Event>,
 }
 
 impl Environment for Host {
@@ -75,7 +75,7 @@ impl Environment for Host {
 }
 
 /// A connection to a simulated broker.
-pub struct Stream {
+pub(crate) struct Stream {
     net: Net,
     conn: ConnId,
     unread: VecDeque<u8>,
@@ -121,16 +121,16 @@ impl Write for Stream {
 }
 
 impl Net {
-    pub fn now(&self) -> proto::Instant {
+    pub(crate) fn now(&self) -> proto::Instant {
         proto::Instant::from_micros(self.start.elapsed().as_micros() as u64)
     }
 
-    pub fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
+    pub(crate) fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
         action(&mut self.cluster.lock().unwrap())
     }
 
     /// The values of a partition, in order.
-    pub fn values(&self, topic: &str, partition: i32) -> Vec<String> {
+    pub(crate) fn values(&self, topic: &str, partition: i32) -> Vec<String> {
         let log = self.with(|cluster| cluster.log(topic, partition));
         log.iter().map(|record| text(record.value.as_deref().unwrap_or_default())).collect()
     }
@@ -142,7 +142,7 @@ fn text(bytes: &[u8]) -> String {
 
 impl Rig {
     /// One broker with the topic "orders" of two partitions.
-    pub fn new(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let wall_clock_millis = wall.as_millis() as i64;
         let mut cluster =
@@ -158,7 +158,7 @@ impl Rig {
     }
 
     /// As an adapter's loop: turns the driver until it wants to sleep.
-    pub fn settle(&mut self) -> Next {
+    pub(crate) fn settle(&mut self) -> Next {
         let waker = Waker::from(self.wakes.clone());
         loop {
             while let Some(dial) = self.host.dials.pop_front() {
@@ -190,12 +190,12 @@ impl Rig {
     }
 
     /// The same, where the sleep does not matter.
-    pub fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         let _ = self.settle();
     }
 
     /// Turns the driver, in real time, until `future` is ready.
-    pub fn run<F: Future>(&mut self, future: F) -> F::Output {
+    pub(crate) fn run<F: Future>(&mut self, future: F) -> F::Output {
         let mut future = pin!(future);
         let give_up = Instant::now() + PATIENCE;
         loop {
@@ -209,11 +209,11 @@ impl Rig {
     }
 }
 
-pub fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+pub(crate) fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Whether a future is ready; it is gone then.
-pub fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
+pub(crate) fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
     poll_once(std::pin::Pin::new(future)).is_ready()
 }
