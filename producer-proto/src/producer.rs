@@ -4,6 +4,7 @@
 mod connections;
 mod drain;
 mod jobs;
+mod least_loaded;
 mod lifecycle;
 mod metadata;
 mod outcome;

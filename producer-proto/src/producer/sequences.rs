@@ -114,6 +114,15 @@ impl Producer {
         self.partition_mut(at).sequence.gap = true;
     }
 
+    /// The topic was deleted and made anew: a broker's memory of what its old log held is gone, so
+    /// the sequence ends, as soon as no stamp of it can take effect any more.
+    pub(super) fn end_sequence(&mut self, at: PartitionIndex) {
+        if self.partition(at).sequence.producer_id >= 0 {
+            self.partition_mut(at).sequence.gap = true;
+            self.resolve_gap(at);
+        }
+    }
+
     /// Whether the partition has an older stamp than this batch's whose fate is open.
     pub(super) fn has_older_stamp(&self, at: PartitionIndex, slot: Slot) -> bool {
         let mut older = self.partition(at).queue.iter().take_while(|&&queued| queued != slot);
