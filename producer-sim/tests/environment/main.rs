@@ -1,0 +1,9 @@
+//! What its environment does to a producer, scenario by scenario (see `SCENARIOS.md`): metadata,
+//! connections, throttling, writing without answers, hostile brokers, and whether failures name
+//! their cause.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+mod met_requests;
+mod met_view;
+mod met_who;
