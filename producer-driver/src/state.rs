@@ -1,11 +1,11 @@
 //! The state under the lock: the core, and what callers wait for.
 
 mod barriers;
+mod topics;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -24,6 +24,7 @@ use crate::replies::{CountResult, Replies};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::tickets::{Blocked, Line, SendResult, Ticket, Tickets};
+use topics::TopicNames;
 
 /// Everything that is changed together.
 pub(crate) struct State {
@@ -497,33 +498,4 @@ fn timed_out(
     let cause = said.or_else(|| core.connection_trouble().cloned());
     let name = core.topic_name(topic).cloned().unwrap_or_default();
     SendError::new(name, SendErrorKind::Timeout { max_block, waiting_for, cause })
-}
-
-/// The ids of topic names, found without an allocation; the last one without hashing.
-struct TopicNames {
-    ids: HashMap<Arc<str>, TopicId>,
-    last: Option<(Arc<str>, TopicId)>,
-    /// Tells the topics of this producer from another's.
-    instance: u64,
-}
-
-impl TopicNames {
-    fn new() -> Self {
-        static INSTANCES: AtomicU64 = AtomicU64::new(0);
-        Self { ids: HashMap::new(), last: None, instance: INSTANCES.fetch_add(1, Relaxed) }
-    }
-
-    fn find(&mut self, name: &str) -> Option<TopicId> {
-        match &self.last {
-            Some((last, id)) if **last == *name => return Some(*id),
-            _ => {}
-        }
-        let (name, id) = self.ids.get_key_value(name)?;
-        self.last = Some((name.clone(), *id));
-        Some(*id)
-    }
-
-    fn insert(&mut self, name: &str, id: TopicId) {
-        self.ids.insert(name.into(), id);
-    }
 }

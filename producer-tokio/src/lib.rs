@@ -1,4 +1,4 @@
-//! A Kafka producer for [tokio], over the sans-IO core [`producer_proto`](proto).
+//! A Kafka producer for [tokio], over the sans-IO core [`producer_proto`].
 //!
 //! ```no_run
 //! use producer_tokio::{Config, Producer, Record};
