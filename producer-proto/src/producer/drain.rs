@@ -12,7 +12,10 @@ use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::timers::TimerKey;
 use crate::topics::PartitionIndex;
-use crate::wire::{ApiKey, ProduceRequestWriter, TOPIC_IDS_FROM};
+use crate::wire::{
+    ApiKey, PARTITION_OVERHEAD, ProduceRequestWriter, TOPIC_IDS_FROM, request_overhead,
+    topic_overhead,
+};
 use crate::{ConnectionId, ErrorCode};
 
 use super::{Producer, Taken};
@@ -109,7 +112,7 @@ impl Producer {
     /// Chooses batches, gives them their stamps and marks them as handed out.
     fn take_batches(&mut self, node: NodeIndex, version: i16, taken: &mut Vec<Taken>) {
         let conn = self.nodes[node].conn;
-        let mut size = 0;
+        let mut size = request_overhead(&self.settings.client_id);
         for _ in 0..self.nodes[node].ready.len() {
             let Some(at) = self.nodes[node].ready.pop_front() else { break };
             self.partition_mut(at).is_ready = false;
@@ -119,7 +122,11 @@ impl Producer {
             }
             let Some(slot) = self.prepare_next(at, version) else { continue };
             let Content::Sealed(sealed) = &self.batches[slot].content else { continue };
-            let len = sealed.encoded_len();
+            let mut len = sealed.encoded_len() + PARTITION_OVERHEAD;
+            let topic = self.partition(at).topic;
+            if taken.last().is_none_or(|last| last.topic != topic) {
+                len += topic_overhead(&self.topics.at(topic).name);
+            }
             if !taken.is_empty() && size + len > self.settings.max_request_size {
                 self.partition_mut(at).is_ready = true;
                 self.nodes[node].ready.push_front(at);
@@ -131,8 +138,7 @@ impl Producer {
             size += len;
             let Some(conn) = conn else { break };
             self.note_handed_out(at, slot, conn);
-            let partition = self.partition(at);
-            let (topic, index) = (partition.topic, partition.index);
+            let index = self.partition(at).index;
             taken.push(Taken { topic, index, partition: at, slot });
             self.mark_ready(at);
         }
@@ -146,11 +152,11 @@ impl Producer {
             self.close_open_batch(at);
         }
         let batch = self.batches.find(slot)?;
+        if !self.codec_is_allowed(batch, version) {
+            self.refuse_codec(slot);
+            return None;
+        }
         if batch.state == State::Closed {
-            if !self.codec_is_allowed(version) {
-                self.refuse_codec(slot);
-                return None;
-            }
             self.seal(slot);
         }
         (self.batches.find(slot)?.state == State::Queued).then_some(slot)
@@ -187,6 +193,7 @@ impl Producer {
         let mut scaffold = std::mem::take(&mut self.scratch.scaffold);
         let len = self.write_request(&mut scaffold, &mut chunks, version, correlation, taken);
         self.scratch.scaffold = scaffold;
+        debug_assert!(taken.len() == 1 || len <= self.settings.max_request_size, "{len} bytes");
         let mut batches = self.scratch.request_batches.pop().unwrap_or_default();
         batches.extend(taken.iter().map(|taken| (taken.partition, taken.slot)));
         batches.sort_unstable();

@@ -14,8 +14,14 @@ use super::Producer;
 const ZSTD_FROM: i16 = 7;
 
 impl Producer {
-    pub(super) fn codec_is_allowed(&self, produce_version: i16) -> bool {
-        self.settings.compression.codec != Codec::Zstd || produce_version >= ZSTD_FROM
+    /// Whether a broker of this Produce version reads what the batch is compressed with, or will
+    /// be. To be asked at each hand-out: a sealed batch may have come from another leader.
+    pub(super) fn codec_is_allowed(&self, batch: &Batch, produce_version: i16) -> bool {
+        let codec = match &batch.content {
+            Content::Sealed(sealed) => sealed.codec,
+            _ => self.settings.compression.codec,
+        };
+        codec != Codec::Zstd || produce_version >= ZSTD_FROM
     }
 
     /// Seals a closed batch. Without compression that is done at once; otherwise a job does it.

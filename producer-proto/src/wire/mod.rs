@@ -26,7 +26,9 @@ pub(crate) use header::{ApiKey, correlation_id, split_response};
 pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 pub(crate) use metadata::{MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic};
 pub(crate) use primitives::DecodeError;
-pub(crate) use produce::{ProduceRequestWriter, TOPIC_IDS_FROM};
+pub(crate) use produce::{
+    PARTITION_OVERHEAD, ProduceRequestWriter, TOPIC_IDS_FROM, request_overhead, topic_overhead,
+};
 pub(crate) use produce_response::{NodeEndpoint, ProducePartition, ProduceResponse, TopicRef};
 pub(crate) use request::encode_request;
 pub(crate) use versions::BrokerVersions;

@@ -10,6 +10,20 @@ use crate::ids::Uuid;
 /// First version that names topics by id (KIP-516).
 pub(crate) const TOPIC_IDS_FROM: i16 = 13;
 
+/// The most bytes of a request besides its topics, client id included, without a transactional id.
+pub(crate) const fn request_overhead(client_id: &str) -> usize {
+    29 + client_id.len()
+}
+
+/// The most bytes that a topic adds besides its partitions.
+pub(crate) const fn topic_overhead(name: &str) -> usize {
+    let by_name = 2 + name.len();
+    6 + if by_name > 16 { by_name } else { 16 }
+}
+
+/// The most bytes that a partition adds besides its records.
+pub(crate) const PARTITION_OVERHEAD: usize = 10;
+
 /// Writes a Produce request as a scaffold with gaps: everything but the bodies of the record
 /// batches, which are sent from where they are. The order of calls is the order on the wire:
 /// `begin`, then for each topic `topic`, (`partition`, what belongs to it, `end_partition`)*,
