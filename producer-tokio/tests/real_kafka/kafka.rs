@@ -62,6 +62,9 @@ impl Topic {
             &PARTITIONS.to_string(),
             "--replication-factor",
             &replication.to_string(),
+            // The records' timestamps are years old: the broker would soon clear them away.
+            "--config",
+            "retention.ms=-1",
         ]);
         topic
     }
@@ -120,11 +123,8 @@ impl Topic {
         }
         let null = String::from_utf8_lossy(NULL);
         consumer.arg("--formatter-property").arg(format!("null.literal={null}"));
-        let mut consumer = consumer
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("console consumer starts");
+        let mut consumer =
+            consumer.stdout(Stdio::piped()).spawn().expect("console consumer starts");
         let mut lines = BufReader::new(consumer.stdout.take().expect("piped"));
         let mut check = Check::new(delivered);
         let mut line = Vec::new();
