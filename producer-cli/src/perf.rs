@@ -7,13 +7,12 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use producer_tokio::{Config, Delivery, Producer, Record, Topic};
 
 use crate::args::PerfArgs;
 use crate::{FAILED, settings};
 use payload::Payload;
-use result::{Span, Usage, latency_line, throughput_line};
+use result::{Latencies, Span, Usage, latency_line, throughput_line};
 
 /// How many records are sent between two looks at the results that have come.
 const LOOK_EVERY: u64 = 128;
@@ -90,14 +89,13 @@ impl<'a> Load<'a> {
         for i in 0..args.warmup {
             self.one(i).await;
         }
-        let mut latencies = Histogram::new(3).map_err(|error| error.to_string())?;
+        let mut latencies = Latencies::new()?;
         let mut errors = 0;
         let from = Usage::now()?;
         for i in 0..args.records {
             let begin = Instant::now();
             errors += u64::from(!self.one(i).await);
-            let nanos = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            latencies.saturating_record(nanos);
+            latencies.add(begin.elapsed());
         }
         let span = Span { from, to: Usage::now()?, errors };
         Ok((latency_line(args, &span, &latencies), errors))

@@ -84,8 +84,25 @@ pub(crate) fn throughput_line(args: &PerfArgs, span: &Span) -> String {
     )
 }
 
-/// The line of a latency run; the histogram counts nanoseconds.
-pub(crate) fn latency_line(args: &PerfArgs, span: &Span, latencies: &Histogram<u64>) -> String {
+/// How long each record took, in nanoseconds, to three digits.
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    /// What takes longer than an hour counts as an hour.
+    const LONGEST: u64 = 3_600_000_000_000;
+
+    pub(crate) fn new() -> Result<Self, String> {
+        Histogram::new_with_max(Self::LONGEST, 3).map(Self).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn add(&mut self, latency: Duration) {
+        self.0.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+/// The line of a latency run.
+pub(crate) fn latency_line(args: &PerfArgs, span: &Span, latencies: &Latencies) -> String {
+    let latencies = &latencies.0;
     let us = |nanos: u64| nanos as f64 / 1e3;
     let quantile = |q: f64| us(latencies.value_at_quantile(q));
     format!(
@@ -148,10 +165,11 @@ mod tests {
 
     #[test]
     fn latency_has_the_keys_of_the_other_load_generators() {
-        let mut latencies = Histogram::new(3).unwrap();
-        for nanos in [100_000, 200_000, 300_000] {
-            latencies.record(nanos).unwrap();
+        let mut latencies = Latencies::new().unwrap();
+        for micros in [100, 200, 300] {
+            latencies.add(Duration::from_micros(micros));
         }
+
         let line = latency_line(&args(&["--latency", "1"]), &span(), &latencies);
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["latency"], true);
