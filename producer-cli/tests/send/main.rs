@@ -5,7 +5,7 @@ mod program;
 
 use std::time::Duration;
 
-use producer_sim::{ApiKey, ResponseError, Rule, TopicConfig};
+use producer_sim::{ApiKey, Output, ResponseError, Rule, TopicConfig};
 use program::{Dialog, cluster, send, send_json};
 use serde_json::json;
 
@@ -332,4 +332,25 @@ fn an_address_where_nobody_listens_is_named() {
         (&json!("MAX_BLOCK_TIMEOUT"), &json!("not_persisted"))
     );
     assert!(line["message"].as_str().unwrap().contains(&bootstrap), "{line}");
+}
+
+#[test]
+fn a_server_that_is_not_kafka_is_told_by_its_first_bytes() {
+    for (answer, part) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "TLS"),
+    ] {
+        let cluster = cluster();
+        cluster.with(|cluster| {
+            cluster.set_raw_peer(1, move |_, bytes| match bytes {
+                [] => Vec::new(),
+                _ => vec![Output::Bytes(answer.into()), Output::Close],
+            });
+        });
+        let output = send_json(&cluster, &["--property", "max.block.ms=300"], r#"{"value":"v"}"#);
+        assert_eq!(output.code, Some(1));
+        let line = &output.records()[0];
+        assert_eq!(line["persistence"], "not_persisted");
+        assert!(line["message"].as_str().unwrap().contains(part), "{line}");
+    }
 }
