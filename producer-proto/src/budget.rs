@@ -56,8 +56,9 @@ impl Budget {
 
     /// Charges `bytes` to `lane` if they fit; else remembers that the lane is starved.
     pub(crate) fn try_charge(&mut self, lane: LaneIndex, bytes: usize) -> bool {
-        if !self.fits(lane, bytes) {
-            let starving = self.lane(lane).refused;
+        let starving = self.lane(lane).refused;
+        // Who was refused first is told first: until then nobody passes.
+        if starving.is_some() || !self.fits(lane, bytes) {
             if starving.is_none() {
                 self.starved.push(lane);
             }

@@ -74,19 +74,28 @@ impl StickyState {
     /// between, before the next one. `can_switch`: the current partition's queue is empty or its
     /// last batch is full, so that leaving it does not cut a batch short. Returns whether a
     /// choice was made.
-    pub(crate) fn maybe_switch(&mut self, can_switch: bool, batch_size: usize, draw: u64) -> bool {
-        let Some(current) = self.current else {
-            self.choose(draw);
-            return true;
-        };
-        let enough = self.produced >= batch_size && can_switch;
-        let too_much = self.produced >= batch_size.saturating_mul(2);
-        let dead_end = !self.table.is_candidate(current) && self.table.candidates() > 0;
-        if enough || too_much || dead_end {
-            self.choose(draw);
+    #[inline]
+    pub(crate) fn maybe_switch(
+        &mut self,
+        can_switch: impl FnOnce() -> bool,
+        batch_size: usize,
+        draw: impl FnOnce() -> u64,
+    ) -> bool {
+        if !self.is_switch_due(can_switch, batch_size) {
+            return false;
+        }
+        self.choose(draw());
+        true
+    }
+
+    #[inline]
+    fn is_switch_due(&self, can_switch: impl FnOnce() -> bool, batch_size: usize) -> bool {
+        let Some(current) = self.current else { return true };
+        if !self.table.is_candidate(current) && self.table.candidates() > 0 {
             return true;
         }
-        false
+        self.produced >= batch_size
+            && (self.produced >= batch_size.saturating_mul(2) || can_switch())
     }
 
     /// Another partition that `accept`s, for a record that the current one has no room for. Tries

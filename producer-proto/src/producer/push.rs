@@ -1,13 +1,13 @@
 //! From a record to a place in an open batch.
 
 use crate::Record;
-use crate::batch::{BatchBuilder, CompressionRatio, HEADER_LEN, Payload, RecordLimit};
-use crate::batches::{Batch, Content, LastError, State};
+use crate::batch::{BatchBuilder, HEADER_LEN, Payload, RecordLimit};
+use crate::batches::{Batch, Batches, Content, LastError, State};
 use crate::budget::{LaneIndex, NO_LEADER};
 use crate::config::PartitionerKind;
 use crate::error::PushError;
 use crate::event::Receipt;
-use crate::partition::NO_NODE;
+use crate::partition::{NO_NODE, Partition};
 use crate::partitioner::{self, RoundRobinState, Spread, StickyState};
 use crate::rng::Stream;
 use crate::topics::{PartitionIndex, TopicState};
@@ -22,6 +22,13 @@ const RAW_CAP_FACTOR: usize = 8;
 
 /// How often another partition is tried for an unkeyed record whose lane is full.
 const OTHER_LANE_TRIES: usize = 4;
+
+/// A record in its place.
+struct Appended {
+    receipt: Receipt,
+    /// By how much its batch has grown, estimated after compression; header of a new one included.
+    grown: usize,
+}
 
 impl Producer {
     pub(super) fn push_record(&mut self, record: &Record<'_>) -> Result<Receipt, PushError> {
@@ -41,7 +48,11 @@ impl Producer {
         let topic = record.topic.0;
         if let Some(partition) = self.fixed_partition(record)? {
             let at = self.topics.at(topic).partitions[partition as usize];
-            return self.append(at, record.timestamp, &payload).map_err(|lane| self.full(lane));
+            let appended = self.append(at, record.timestamp, &payload);
+            return match appended {
+                Ok(appended) => Ok(appended.receipt),
+                Err(lane) => Err(self.full(lane)),
+            };
         }
         self.push_sticky(topic, record.timestamp, &payload)
     }
@@ -172,21 +183,11 @@ impl Producer {
         timestamp: i64,
         payload: &Payload<'_>,
     ) -> Result<Receipt, LaneIndex> {
-        let before = self.estimated_open_size(topic, at);
-        let receipt = self.append(at, timestamp, payload)?;
-        let after = self.estimated_open_size(topic, at);
-        // A smaller size means that a new batch was begun.
-        let grown = if after >= before { after - before } else { after };
-        let last_is_full = self.last_batch_is_full(at);
-        let batch_size = self.settings.batch_size;
-        let draw = self.partition_draw(topic);
-        let state = self.topics.at_mut(topic);
-        if let Some(Spread::Sticky(sticky)) = &mut state.spread {
+        let Appended { receipt, grown } = self.append(at, timestamp, payload)?;
+        if let Some(Spread::Sticky(sticky)) = &mut self.topics.at_mut(topic).spread {
             sticky.note_appended(grown);
-            if sticky.maybe_switch(last_is_full, batch_size, draw) {
-                state.draws += 1;
-            }
         }
+        self.switch_sticky_if_due(topic);
         Ok(receipt)
     }
 
@@ -195,20 +196,26 @@ impl Producer {
         if self.topics.at(topic).spread.is_none() {
             self.build_spread(topic);
         }
-        let can_switch = match &self.topics.at(topic).spread {
-            Some(Spread::Sticky(sticky)) => sticky.current().is_none_or(|current| {
-                self.last_batch_is_full(self.topics.at(topic).partitions[current as usize])
-            }),
-            _ => true,
-        };
-        let batch_size = self.settings.batch_size;
-        let draw = self.partition_draw(topic);
+        self.switch_sticky_if_due(topic);
+        match &self.topics.at(topic).spread {
+            Some(Spread::Sticky(sticky)) => sticky.current().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn switch_sticky_if_due(&mut self, topic: u32) {
         let state = self.topics.at_mut(topic);
-        let Some(Spread::Sticky(sticky)) = &mut state.spread else { return 0 };
-        if sticky.maybe_switch(can_switch, batch_size, draw) {
+        let (draws, partitions) = (state.draws, &state.partitions);
+        let Some(Spread::Sticky(sticky)) = &mut state.spread else { return };
+        let current = sticky.current().unwrap_or(0);
+        let can_switch = || {
+            let at = partitions[current as usize];
+            last_batch_is_full(&self.partitions[at as usize], &self.batches)
+        };
+        let draw = || self.rng.draw(Stream::PartitionChoice, u64::from(topic), draws);
+        if sticky.maybe_switch(can_switch, self.settings.batch_size, draw) {
             state.draws += 1;
         }
-        sticky.current().unwrap_or(0)
     }
 
     /// Another partition, whose lane is not full.
@@ -278,26 +285,6 @@ impl Producer {
         }
     }
 
-    fn last_batch_is_full(&self, at: PartitionIndex) -> bool {
-        let last = self.partition(at).queue.back();
-        last.is_none_or(|&slot| self.batches[slot].state != State::Open)
-    }
-
-    fn estimated_open_size(&self, topic: u32, at: PartitionIndex) -> usize {
-        match self.open_builder(at) {
-            Some(builder) => self.topics.at(topic).ratio.estimate(builder.len()),
-            None => 0,
-        }
-    }
-
-    fn open_builder(&self, at: PartitionIndex) -> Option<&BatchBuilder> {
-        let slot = *self.partition(at).queue.back()?;
-        match &self.batches[slot].content {
-            Content::Open(builder) => Some(builder),
-            _ => None,
-        }
-    }
-
     /// Appends to the open batch of a partition, or to a new one. Fails with the lane that has no
     /// room; then nothing has changed but that a full batch may have been closed.
     fn append(
@@ -305,15 +292,15 @@ impl Producer {
         at: PartitionIndex,
         timestamp: i64,
         payload: &Payload<'_>,
-    ) -> Result<Receipt, LaneIndex> {
-        if let Some(receipt) = self.append_to_open(at, timestamp, payload)? {
-            return Ok(receipt);
+    ) -> Result<Appended, LaneIndex> {
+        if let Some(appended) = self.append_to_open(at, timestamp, payload)? {
+            return Ok(appended);
         }
         self.close_open_batch(at);
         self.mark_ready(at);
         self.open_batch(at, payload)?;
-        let receipt = self.append_to_open(at, timestamp, payload)?;
-        Ok(receipt.expect("a new batch takes its first record"))
+        let appended = self.append_to_open(at, timestamp, payload)?;
+        Ok(appended.expect("a new batch takes its first record"))
     }
 
     fn append_to_open(
@@ -321,12 +308,13 @@ impl Producer {
         at: PartitionIndex,
         timestamp: i64,
         payload: &Payload<'_>,
-    ) -> Result<Option<Receipt>, LaneIndex> {
+    ) -> Result<Option<Appended>, LaneIndex> {
         let partition = &self.partitions[at as usize];
         let Some(&slot) = partition.queue.back() else { return Ok(None) };
         let batch = &mut self.batches[slot];
         let Content::Open(builder) = &mut batch.content else { return Ok(None) };
         let ratio = &self.topics.at(partition.topic).ratio;
+        let before = ratio.estimate(builder.len());
         let size = builder.encoded_len(timestamp, payload);
         let batch_size = self.settings.batch_size;
         let raw_cap = batch_size.saturating_mul(RAW_CAP_FACTOR);
@@ -343,7 +331,9 @@ impl Producer {
         let index = builder.append(timestamp, payload);
         batch.count += 1;
         let receipt = Receipt { batch: batch.id, index };
-        let is_full = is_full(builder, ratio, batch_size, raw_cap);
+        let after = ratio.estimate(builder.len());
+        let is_full = after >= batch_size || HEADER_LEN + builder.len() >= raw_cap;
+        let grown = if index == 0 { after } else { after - before };
         self.stats.records_pushed += 1;
         self.stats.records_outstanding += 1;
         self.stats.bytes_pushed += size as u64;
@@ -353,7 +343,7 @@ impl Producer {
         } else if index == 0 && self.batches[slot].due <= self.now {
             self.mark_ready(at);
         }
-        Ok(Some(receipt))
+        Ok(Some(Appended { receipt, grown }))
     }
 
     fn open_batch(&mut self, at: PartitionIndex, payload: &Payload<'_>) -> Result<(), LaneIndex> {
@@ -440,14 +430,8 @@ impl Producer {
     }
 }
 
-/// Whether no further record is worth waiting for.
-fn is_full(
-    builder: &BatchBuilder,
-    ratio: &CompressionRatio,
-    batch_size: usize,
-    raw_cap: usize,
-) -> bool {
-    ratio.estimate(builder.len()) >= batch_size || HEADER_LEN + builder.len() >= raw_cap
+fn last_batch_is_full(partition: &Partition, batches: &Batches) -> bool {
+    partition.queue.back().is_none_or(|&slot| batches[slot].state != State::Open)
 }
 
 fn format_error(error: RecordLimit) -> PushError {

@@ -14,12 +14,12 @@ const API_VERSIONS: i16 = 18;
 const INIT_PRODUCER_ID: i16 = 22;
 
 /// One broker that leads every partition of the one topic `t`.
-pub struct MiniBroker {
+pub(crate) struct MiniBroker {
     partitions: i32,
     inbound: Vec<u8>,
     outbound: Vec<u8>,
     /// Batches acknowledged.
-    pub batches: u64,
+    pub(crate) batches: u64,
 }
 
 impl MiniBroker {
@@ -132,23 +132,23 @@ impl MiniBroker {
 }
 
 /// A producer and its broker, joined without sockets, in time that the test moves.
-pub struct Pair {
+pub(crate) struct Pair {
     /// The producer.
-    pub producer: Producer,
+    pub(crate) producer: Producer,
     /// Its only broker.
-    pub broker: MiniBroker,
+    pub(crate) broker: MiniBroker,
     /// The topic `t`.
-    pub topic: TopicId,
+    pub(crate) topic: TopicId,
     /// The time.
-    pub now: Instant,
+    pub(crate) now: Instant,
     /// Records delivered so far.
-    pub delivered: u64,
+    pub(crate) delivered: u64,
     answers: Vec<u8>,
 }
 
 impl Pair {
     /// A pair whose connection is up and whose topic is known.
-    pub fn ready(config: &Config, partitions: i32) -> Self {
+    pub(crate) fn ready(config: &Config, partitions: i32) -> Self {
         let mut producer = Producer::new(config, Instant::ZERO, [1; 32]).expect("valid settings");
         let topic = producer.topic(Instant::ZERO, "t").expect("a valid name");
         let broker = MiniBroker::new(partitions);
@@ -160,14 +160,14 @@ impl Pair {
     }
 
     /// Moves time on, and everything that follows from it.
-    pub fn pass(&mut self, duration: Duration) {
+    pub(crate) fn pass(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.producer.handle_input(self.now, Input::Timeout);
         self.drive();
     }
 
     /// Carries bytes both ways until nothing moves.
-    pub fn drive(&mut self) {
+    pub(crate) fn drive(&mut self) {
         loop {
             let mut moved = self.act();
             while let Some(transmit) = self.producer.poll_transmit(self.now) {
@@ -220,7 +220,7 @@ impl Pair {
     }
 
     /// Pushes a record to a partition.
-    pub fn push(&mut self, partition: Option<i32>, value: &[u8]) -> Receipt {
+    pub(crate) fn push(&mut self, partition: Option<i32>, value: &[u8]) -> Receipt {
         let record = producer_proto::Record {
             partition,
             ..producer_proto::Record::new(self.topic, 1_700_000_000_000, value)

@@ -12,22 +12,22 @@ fn prt_05_sticky_switch_rule() {
     const BATCH: usize = 1_024;
     let mut state = StickyState::new(3);
     assert_eq!(state.current(), None);
-    assert!(state.maybe_switch(false, BATCH, 0), "the first call chooses");
+    assert!(state.maybe_switch(|| false, BATCH, || 0), "the first call chooses");
     assert_eq!(state.current(), Some(0));
 
     state.note_appended(1_023);
-    assert!(!state.maybe_switch(true, BATCH, u64::MAX), "a byte is missing");
+    assert!(!state.maybe_switch(|| true, BATCH, || u64::MAX), "a byte is missing");
     state.note_appended(1);
-    assert!(!state.maybe_switch(false, BATCH, u64::MAX), "the open batch is not complete");
+    assert!(!state.maybe_switch(|| false, BATCH, || u64::MAX), "the open batch is not complete");
     assert_eq!(state.current(), Some(0));
-    assert!(state.maybe_switch(true, BATCH, u64::MAX), "withheld until now");
+    assert!(state.maybe_switch(|| true, BATCH, || u64::MAX), "withheld until now");
     assert_eq!(state.current(), Some(2));
 
-    assert!(!state.maybe_switch(true, BATCH, 0), "the count starts again");
+    assert!(!state.maybe_switch(|| true, BATCH, || 0), "the count starts again");
     state.note_appended(2_047);
-    assert!(!state.maybe_switch(false, BATCH, 0));
+    assert!(!state.maybe_switch(|| false, BATCH, || 0));
     state.note_appended(1);
-    assert!(state.maybe_switch(false, BATCH, 0), "two batches' worth is enough in any case");
+    assert!(state.maybe_switch(|| false, BATCH, || 0), "two batches' worth is enough in any case");
     assert_eq!(state.current(), Some(0));
 }
 
@@ -56,11 +56,14 @@ fn prt_09_a_slow_leader_is_avoided_and_left_at_once() {
     let mut state = StickyState::new(2);
     state.switch_to(0);
     state.set_slow(0, true);
-    assert!(state.maybe_switch(false, 1_024, 0), "no record waits for a broker that does not take");
+    assert!(
+        state.maybe_switch(|| false, 1_024, || 0),
+        "no record waits for a broker that does not take"
+    );
     assert!(draws(10).all(|draw| state.choose(draw) == 1));
 
     state.set_slow(1, true);
-    assert!(!state.maybe_switch(false, 1_024, 0), "there is no better one");
+    assert!(!state.maybe_switch(|| false, 1_024, || 0), "there is no better one");
     let chosen: Vec<i32> = draws(2).map(|draw| state.choose(draw)).collect();
     assert_eq!(chosen, [0, 1], "all slow: evenly among those with a leader");
 
@@ -107,9 +110,9 @@ fn another_partition_is_offered_when_one_has_no_room() {
 fn a_batch_size_of_one_switches_every_time_and_ends() {
     let mut state = StickyState::new(3);
     for draw in draws(30) {
-        assert!(state.maybe_switch(true, 1, draw));
+        assert!(state.maybe_switch(|| true, 1, || draw));
         state.note_appended(70);
     }
     state.note_appended(usize::MAX);
-    assert!(state.maybe_switch(false, usize::MAX, 0), "byte counts saturate");
+    assert!(state.maybe_switch(|| false, usize::MAX, || 0), "byte counts saturate");
 }
