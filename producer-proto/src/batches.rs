@@ -18,7 +18,8 @@ pub(crate) struct Batch {
     pub(crate) first: u32,
     /// Records in it, cancelled ones not counted.
     pub(crate) count: u32,
-    /// Append indexes of cancelled records, sorted; almost always empty.
+    /// Append indexes of cancelled records, sorted; almost always empty. While the batch is open
+    /// its builder has them: see [`Batch::cancelled`].
     pub(crate) holes: Box<[u32]>,
     /// When its first record came; the delivery timeout counts from here.
     pub(crate) created: Instant,
@@ -65,6 +66,8 @@ pub(crate) enum State {
     Queued,
     /// Handed to a connection.
     InFlight(ConnectionId),
+    /// In the log, but not told yet: an older batch has no outcome.
+    Acknowledged { base_offset: Option<i64>, append_time: Option<i64> },
 }
 
 pub(crate) enum Content {
@@ -76,6 +79,14 @@ pub(crate) enum Content {
 }
 
 impl Batch {
+    /// Append indexes of cancelled records, sorted.
+    pub(crate) fn cancelled(&self) -> &[u32] {
+        match &self.content {
+            Content::Open(builder) => builder.holes(),
+            _ => &self.holes,
+        }
+    }
+
     /// Whether it was handed out before and waits to be handed out again.
     pub(crate) fn is_retry(&self) -> bool {
         self.attempts > 0

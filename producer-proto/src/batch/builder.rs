@@ -92,6 +92,11 @@ impl BatchBuilder {
         self.count - self.holes.len() as u32
     }
 
+    /// Sorted append indexes of the cancelled records.
+    pub(crate) fn holes(&self) -> &[u32] {
+        &self.holes
+    }
+
     /// The exact size of this record if it were appended next.
     #[inline]
     pub(crate) fn encoded_len(&self, timestamp: i64, payload: &Payload<'_>) -> usize {

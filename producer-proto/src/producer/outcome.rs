@@ -8,11 +8,40 @@ use crate::error::{Phase as Waiting, ProduceError, ProduceErrorKind};
 use crate::event::{Event, Persistence};
 use crate::outstanding::Slot;
 use crate::partition::NO_NODE;
+use crate::topics::PartitionIndex;
 
 use super::Producer;
 
 impl Producer {
-    /// A batch is in the log.
+    /// A batch is in the log. Successes of a partition are told in order: this one waits for the
+    /// outcome of older batches, which a broker may have answered with an error although it has
+    /// them.
+    pub(super) fn succeed(
+        &mut self,
+        at: PartitionIndex,
+        slot: Slot,
+        base_offset: Option<i64>,
+        append_time: Option<i64>,
+    ) {
+        let mut older = self.partition(at).queue.iter().take_while(|&&queued| queued != slot);
+        if self.keeps_order() && older.any(|&queued| !self.batches[queued].done) {
+            self.batches[slot].state = State::Acknowledged { base_offset, append_time };
+        } else {
+            self.deliver(slot, base_offset, append_time);
+        }
+    }
+
+    /// Tells a success that has waited for an older batch, if none is left.
+    fn tell_acknowledged(&mut self, at: PartitionIndex) {
+        let queue = &self.partition(at).queue;
+        let oldest = queue.iter().copied().find(|&slot| !self.batches[slot].done);
+        let Some(slot) = oldest else { return };
+        if let State::Acknowledged { base_offset, append_time } = self.batches[slot].state {
+            self.deliver(slot, base_offset, append_time);
+        }
+    }
+
+    /// Tells that a batch is in the log.
     pub(super) fn deliver(
         &mut self,
         slot: Slot,
@@ -106,6 +135,7 @@ impl Producer {
             }
             _ => self.retire(slot),
         }
+        self.tell_acknowledged(at);
     }
 
     /// Counts the memory of a finished batch as still held elsewhere.
@@ -234,7 +264,8 @@ impl Producer {
 pub(super) fn runs(batch: &Batch) -> impl Iterator<Item = Range<u32>> {
     let mut next = batch.first;
     let mut left = batch.count;
-    let mut holes = batch.holes.iter().copied().filter(move |&hole| hole >= batch.first).peekable();
+    let holes = batch.cancelled().iter().copied();
+    let mut holes = holes.filter(move |&hole| hole >= batch.first).peekable();
     std::iter::from_fn(move || {
         while holes.next_if_eq(&next).is_some() {
             next += 1;

@@ -206,11 +206,11 @@ impl Producer {
             Verdict::Delivered => {
                 let base = answer.base_offset(self.batches[slot].count);
                 self.note_acknowledged(at, slot, base);
-                self.deliver(slot, base, answer.append_time());
+                self.succeed(at, slot, base, answer.append_time());
             }
             Verdict::DeliveredSomewhere => {
                 self.note_acknowledged(at, slot, None);
-                self.deliver(slot, None, None);
+                self.succeed(at, slot, None, None);
             }
             Verdict::Retry => self.retry(at, slot, answer.error()),
             Verdict::OutOfOrder => {

@@ -97,7 +97,7 @@ impl Producer {
             match batch.state {
                 State::InFlight(on) if Some(on) != conn => return None,
                 State::InFlight(_) if batch.attempts > 1 && self.keeps_order() => return None,
-                State::InFlight(_) => {}
+                State::InFlight(_) | State::Acknowledged { .. } => {}
                 State::Working => return None,
                 State::Queued if batch.is_retry() && partition.in_flight > 0 => {
                     return if self.keeps_order() { None } else { Some(slot) };
@@ -135,7 +135,7 @@ impl Producer {
         }
     }
 
-    fn keeps_order(&self) -> bool {
+    pub(super) fn keeps_order(&self) -> bool {
         self.settings.idempotence || !self.settings.allow_reordering_on_retry
     }
 

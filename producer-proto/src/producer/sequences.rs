@@ -6,6 +6,7 @@
 //! partition begins again under a new epoch.
 
 use crate::batch::{Stamp, sequence_add};
+use crate::batches::State;
 use crate::outstanding::Slot;
 use crate::topics::PartitionIndex;
 
@@ -138,7 +139,8 @@ impl Producer {
         }
         let is_open = |&slot: &Slot| {
             let batch = &self.batches[slot];
-            batch.stamp.is_some() && !partition.sequence.knows_absent(batch)
+            let is_in_log = matches!(batch.state, State::Acknowledged { .. });
+            batch.stamp.is_some() && !is_in_log && !partition.sequence.knows_absent(batch)
         };
         if partition.queue.iter().any(is_open) {
             return;
