@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const BROKERS: i32 = 2;
 const RECORDS: u32 = 14;
-const RUNS: u64 = 1_500;
+const RUNS: u64 = 1_000;
 
 /// Longer than any request is late.
 const ALL_LATE_REQUESTS: Duration = Duration::from_secs(120);
