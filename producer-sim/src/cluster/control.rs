@@ -42,6 +42,11 @@ impl Cluster {
         self.brokers.values().find(at).map(|b| b.spec.id)
     }
 
+    /// Whether this broker listens at this address, up or not.
+    pub fn is_at(&self, broker: i32, host: &str, port: u16) -> bool {
+        self.brokers.get(&broker).is_some_and(|b| b.spec.host == host && b.spec.port == port)
+    }
+
     /// Stops a broker (its connections close, new ones are refused, metadata leaves it out) or
     /// starts it again. Leadership does not move by itself.
     pub fn set_up(&mut self, broker: i32, up: bool) {

@@ -240,6 +240,13 @@ impl World {
         &self.dials
     }
 
+    /// The connections that are open or being opened, as far as the producer knows.
+    pub fn open_connections(&self) -> impl Iterator<Item = &Dial> {
+        let links = self.network.links.iter();
+        let open = links.filter(|(_, link)| link.ending != Some(DisconnectReason::Requested));
+        open.filter_map(|(id, _)| self.dials.iter().rev().find(|dial| dial.conn == *id))
+    }
+
     /// A digest of everything that happened so far: two runs are the same if and only if theirs
     /// are (but for a collision).
     pub fn trace_hash(&self) -> u64 {

@@ -33,6 +33,8 @@ pub struct Dial {
     pub host: String,
     /// Port as asked for.
     pub port: u16,
+    /// The broker that the producer means to reach; `None` for a bootstrap address.
+    pub broker: Option<i32>,
 }
 
 /// Drives a [`Producer`] against a [`Cluster`]: time jumps from one event to the next, and the
@@ -178,15 +180,20 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Connect { conn, host, port, .. } => {
+            Action::Connect { conn, host, port, broker } => {
                 self.mix(2, conn.0);
                 assert!(self.dials.iter().all(|dial| dial.conn != conn), "{conn} was used before");
                 self.network.links.insert(conn, Link::default());
-                self.dial(conn, &host, port);
-                self.dials.push(Dial { at: self.now, conn, host: host.to_string(), port });
+                let broker = broker.map(|broker| broker.0);
+                let dial = Dial { at: self.now, conn, host: host.to_string(), port, broker };
+                self.dial(&dial);
+                self.dials.push(dial);
             }
             Action::Close { conn } => {
                 self.mix(3, conn.0);
+                let ending = self.network.links.get(&conn).map(|link| link.ending);
+                let again = ending.is_none_or(|end| end == Some(DisconnectReason::Requested));
+                assert!(!again, "{conn} is closed already");
                 // What the socket took is still sent before it closes.
                 self.network.sever(self.now, conn, DisconnectReason::Requested, Fate::Arrive);
             }
@@ -201,10 +208,13 @@ impl World {
         }
     }
 
-    fn dial(&mut self, link: ConnectionId, host: &str, port: u16) {
-        let advertised = self.cluster.broker_at(host, port);
+    fn dial(&mut self, dial: &Dial) {
+        let &Dial { conn: link, port, .. } = dial;
+        // Where several brokers share an address, a proxy leads to the right one.
+        let meant = dial.broker.filter(|&broker| self.cluster.is_at(broker, &dial.host, port));
+        let advertised = meant.or_else(|| self.cluster.broker_at(&dial.host, port));
         let answer = self.now + self.network.latency * 2;
-        let (at, happening) = match (self.network.reach(host, port), advertised) {
+        let (at, happening) = match (self.network.reach(&dial.host, port), advertised) {
             (Reach::Normal, Some(broker)) | (Reach::Broker(broker), _) => {
                 (answer, Happening::Dialled { link, broker })
             }

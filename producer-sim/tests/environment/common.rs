@@ -1,7 +1,7 @@
 //! What the scenarios share.
 
 use kafka_protocol::messages::MetadataResponse;
-use producer_proto::{Config, Receipt};
+use producer_proto::{Config, Event, Receipt};
 use producer_sim::{
     ApiKey, Cluster, ClusterConfig, Instant, Outcome, ResponseKind, Rule, TopicConfig, World,
 };
@@ -44,6 +44,10 @@ pub(crate) fn warm(brokers: i32, partitions: i32, config: Config) -> World {
     world
 }
 
+pub(crate) fn leader(world: &World, partition: i32) -> i32 {
+    world.cluster.partition("t", partition).unwrap().leader.unwrap()
+}
+
 /// When requests of an API arrived from `since` on.
 pub(crate) fn times(world: &World, api: ApiKey, since: Instant) -> Vec<Instant> {
     let requests = world.cluster.requests_of(api).into_iter();
@@ -81,4 +85,15 @@ pub(crate) fn assert_delivered(world: &World, receipt: Receipt) {
 pub(crate) fn error_text(world: &World, receipt: Receipt) -> String {
     let outcome = outcome(world, receipt);
     outcome.error().unwrap_or_else(|| panic!("{outcome:?}")).to_string()
+}
+
+/// What the producer said about broken connections, with times.
+pub(crate) fn connection_failures(world: &World) -> Vec<(Instant, String)> {
+    let failed = |(at, event): (Instant, &Event)| match event {
+        Event::Broker { state: producer_proto::BrokerState::Failed(text), .. } => {
+            Some((at, text.to_string()))
+        }
+        _ => None,
+    };
+    world.events().filter_map(failed).collect()
 }

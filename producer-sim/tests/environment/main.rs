@@ -4,6 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod con_handshake;
+mod con_life;
+mod con_loss;
+mod lockstep;
 mod met_requests;
 mod met_view;
 mod met_who;
