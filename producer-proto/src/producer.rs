@@ -355,6 +355,20 @@ impl Producer {
         self.phase == Phase::Closed
     }
 
+    /// Lets the sequence of a partition that has sent nothing yet begin with `first` instead of 0;
+    /// no effect before there is a producer id. For tests of what happens where sequences wrap,
+    /// which is beyond what a test can send.
+    #[doc(hidden)]
+    pub fn begin_sequence_at(&mut self, topic: TopicId, partition: i32, first: i32) {
+        let Some(topic) = self.topics.get(topic) else { return };
+        let at = usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index));
+        if let (Some(&at), Some(current)) = (at, self.ids.current()) {
+            let sequence = &mut self.partition_mut(at).sequence;
+            sequence.restart(current);
+            sequence.next = first;
+        }
+    }
+
     // ---- common to the modules below
 
     /// Time never goes back.

@@ -133,6 +133,11 @@ impl Producer {
                 break;
             }
             if !self.stamp(at, slot) {
+                if self.ids.current().is_none() {
+                    // The arrival of the id wakes the node.
+                    self.partition_mut(at).is_ready = true;
+                    self.nodes[node].ready.push_back(at);
+                }
                 continue;
             }
             size += len;

@@ -3,7 +3,10 @@
 //! under random faults. Tests are named after their scenarios (see `SCENARIOS.md`).
 #![allow(clippy::unwrap_used)]
 
+mod cls;
+mod idp;
 mod model;
 mod ord;
 mod ret;
 mod rig;
+mod spl;

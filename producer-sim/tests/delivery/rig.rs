@@ -2,8 +2,8 @@
 
 use producer_proto::{Config, Persistence, ProduceErrorKind, Receipt};
 use producer_sim::{
-    ApiKey, Cluster, ClusterConfig, NewRecord, ReceivedBatch, ReceivedRequest, ResponseError, Rule,
-    RuleId, TopicConfig, World,
+    ApiKey, Cluster, ClusterConfig, NewRecord, ReceivedBatch, ReceivedRequest, ResponseError,
+    ResponseKind, Rule, RuleId, TopicConfig, World,
 };
 use std::time::Duration;
 
@@ -63,16 +63,26 @@ pub(crate) fn produces(world: &World) -> Vec<&ReceivedRequest> {
     world.cluster.requests_of(ApiKey::Produce)
 }
 
-/// Their batches for a partition.
+/// Their batches for a partition of "t".
 pub(crate) fn batches(world: &World, partition: i32) -> Vec<&ReceivedBatch> {
     let all = produces(world).into_iter().flat_map(ReceivedRequest::batches);
-    all.filter(|batch| batch.partition == partition).collect()
+    all.filter(|batch| batch.topic == "t" && batch.partition == partition).collect()
 }
 
-/// Epoch, base sequence and count of each batch that arrived for a partition.
+/// Epoch, base sequence and count of each batch that arrived for a partition of "t".
 pub(crate) fn stamps(world: &World, partition: i32) -> Vec<(i16, i32, i32)> {
-    let headers = batches(world, partition).into_iter().map(|batch| batch.header.as_ref().unwrap());
-    headers.map(|header| (header.producer_epoch, header.base_sequence, header.count)).collect()
+    batches(world, partition).into_iter().map(stamp).collect()
+}
+
+/// The same for all partitions of a topic.
+pub(crate) fn stamps_of(world: &World, topic: &str) -> Vec<(i16, i32, i32)> {
+    let all = produces(world).into_iter().flat_map(ReceivedRequest::batches);
+    all.filter(|batch| batch.topic == topic).map(stamp).collect()
+}
+
+fn stamp(batch: &ReceivedBatch) -> (i16, i32, i32) {
+    let header = batch.header.as_ref().unwrap();
+    (header.producer_epoch, header.base_sequence, header.count)
 }
 
 /// The leader of a partition of "t".
@@ -160,4 +170,20 @@ pub(crate) fn release(world: &mut World, rule: RuleId) {
 /// The next Produce for partition 0 is answered with this error, and has no effect.
 pub(crate) fn refuse(world: &mut World, error: ResponseError) -> RuleId {
     world.cluster.inject(Rule::on(ApiKey::Produce).partition("t", 0).error(error))
+}
+
+/// A warm world whose producer id is in its last epoch.
+pub(crate) fn last_epoch(partitions: i32) -> World {
+    let mut world = world(2, partitions, config());
+    let rule = Rule::on(ApiKey::InitProducerId).edit_response(|response| {
+        if let ResponseKind::InitProducerId(response) = response {
+            response.producer_epoch = i16::MAX;
+        }
+    });
+    world.cluster.inject(rule);
+    for partition in 0..partitions {
+        world.send_to("t", partition, b"warm");
+        assert!(settle(&mut world));
+    }
+    world
 }
