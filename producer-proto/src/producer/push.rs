@@ -176,6 +176,8 @@ impl Producer {
         Err(self.full(lane))
     }
 
+    /// Appends to a partition that the sticky choice named. When the open batch there has no room
+    /// for the record, it is complete, which is the time to leave: then the choice may be anew.
     fn append_sticky(
         &mut self,
         topic: u32,
@@ -183,7 +185,17 @@ impl Producer {
         timestamp: i64,
         payload: &Payload<'_>,
     ) -> Result<Receipt, LaneIndex> {
-        let Appended { receipt, grown } = self.append(at, timestamp, payload)?;
+        let appended = match self.append_to_open(at, timestamp, payload)? {
+            Some(appended) => appended,
+            None => {
+                self.close_open_batch(at);
+                self.mark_ready(at);
+                let next = self.sticky_choice(topic);
+                let at = self.topics.at(topic).partitions[next as usize];
+                self.append(at, timestamp, payload)?
+            }
+        };
+        let Appended { receipt, grown } = appended;
         if let Some(Spread::Sticky(sticky)) = &mut self.topics.at_mut(topic).spread {
             sticky.note_appended(grown);
         }
@@ -248,14 +260,14 @@ impl Producer {
             PartitionerKind::RoundRobin => Spread::InTurn(Box::new(RoundRobinState::new(count))),
             _ => Spread::Sticky(Box::new(StickyState::new(count))),
         };
-        for index in 0..count {
-            let at = self.topics.at(topic).partitions[index as usize];
-            spread.set_available(index, self.usable_leader(at).is_some());
-            if self.settings.partitioner_adaptive_partitioning_enable {
+        if self.settings.partitioner_adaptive_partitioning_enable {
+            for index in 0..count {
+                let at = self.topics.at(topic).partitions[index as usize];
                 spread.set_queue(index, self.partition(at).queue.len() as u32);
             }
         }
         self.topics.at_mut(topic).spread = Some(spread);
+        self.refresh_spread(topic);
     }
 
     /// Takes leaders and their speed over into a topic's table anew.

@@ -5,4 +5,5 @@
 mod acc;
 mod cmp;
 mod cod;
+mod prt;
 mod rig;
