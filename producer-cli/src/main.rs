@@ -12,6 +12,7 @@ mod settings;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
 use args::{Cli, Command, Runtime};
 
@@ -23,13 +24,17 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        // The report may block on its pipe: the producer goes on, on a thread of its own.
         Command::Send(args) => match args.runtime {
-            Runtime::Tokio => on_tokio(send::run(args)),
+            Runtime::Tokio => {
+                on_tokio(Builder::new_multi_thread().worker_threads(1), send::run(args))
+            }
         },
+        // On one thread nothing is handed over between two.
         Command::Perf(args) => match args.runtime {
-            Runtime::Tokio => on_tokio(perf::run(args)),
+            Runtime::Tokio => on_tokio(&mut Builder::new_current_thread(), perf::run(args)),
         },
-        Command::Serve(args) => on_tokio(serve::run(args)),
+        Command::Serve(args) => on_tokio(&mut Builder::new_current_thread(), serve::run(args)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("producer: {error}");
@@ -37,13 +42,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// The caller's work runs on this thread, the producer's on another.
-fn on_tokio(work: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
+fn on_tokio(
+    runtime: &mut Builder,
+    work: impl Future<Output = Result<ExitCode, String>>,
+) -> Result<ExitCode, String> {
+    let runtime = runtime.enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
     let result = runtime.block_on(work);
     // A read of standard input that never returns must not hold up the end.
     runtime.shutdown_background();

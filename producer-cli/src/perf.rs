@@ -14,7 +14,8 @@ use crate::{FAILED, settings};
 use payload::Payload;
 use result::{Latencies, Span, Usage, latency_line, throughput_line};
 
-/// How many records are sent between two looks at the results that have come.
+/// How many records are sent before the producer has its turn on the thread, and the results that
+/// have come are looked at.
 const LOOK_EVERY: u64 = 128;
 
 /// How long the producer may take to end; everything has its result by then.
@@ -79,6 +80,8 @@ impl<'a> Load<'a> {
                 Err(error) => results.failed(&error),
             }
             if i % LOOK_EVERY == 0 {
+                // A send that need not wait does not give way: here the producer has its turn.
+                tokio::task::yield_now().await;
                 results.look();
             }
         }
