@@ -238,8 +238,10 @@ impl fmt::Display for ProduceError {
         {
             write!(f, " ({message})")?;
         }
-        if details.attempts > 0 {
-            write!(f, ", after {} attempts", details.attempts)?;
+        match details.attempts {
+            0 => {}
+            1 => f.write_str(", after 1 attempt")?,
+            attempts => write!(f, ", after {attempts} attempts")?,
         }
         if let Some(cause) = &details.cause {
             write!(f, "; last error: {cause}")?;

@@ -26,6 +26,8 @@ pub(crate) struct Node {
     pub(crate) failures: u32,
     /// Connection attempts in a row that never became ready.
     pub(crate) setup_failures: u32,
+    /// What last went wrong with its connection, until one is ready.
+    pub(crate) trouble: Option<Arc<str>>,
     /// Not dialled before this.
     pub(crate) retry_at: Instant,
     pub(crate) last_attempt: Option<Instant>,
@@ -58,6 +60,7 @@ impl Node {
             is_up: false,
             failures: 0,
             setup_failures: 0,
+            trouble: None,
             retry_at: Instant::ZERO,
             last_attempt: None,
             attempts: 0,

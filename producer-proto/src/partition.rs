@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 
-use crate::Instant;
 use crate::batches::Batch;
 use crate::outstanding::Slot;
+use crate::{ErrorCode, Instant};
 
 /// Node index that means "no leader known".
 pub(crate) const NO_NODE: u32 = u32::MAX;
@@ -21,6 +21,8 @@ pub(crate) struct Partition {
     pub(crate) leader: u32,
     /// -1 while unknown.
     pub(crate) leader_epoch: i32,
+    /// Why the last metadata named no leader for it.
+    pub(crate) error: ErrorCode,
     /// Slots of its batches, oldest first; only the last may be open.
     pub(crate) queue: VecDeque<Slot>,
     /// Batches of the queue that are handed out and not answered, expired ones included.
@@ -95,6 +97,7 @@ impl Partition {
             index,
             leader: NO_NODE,
             leader_epoch: -1,
+            error: ErrorCode::NONE,
             queue: VecDeque::new(),
             in_flight: 0,
             is_ready: false,

@@ -1,5 +1,7 @@
 //! The producer id and its epoch (KIP-98, KIP-360).
 
+use std::sync::Arc;
+
 use crate::{ConnectionId, Instant};
 
 /// The whole producer's identity towards brokers. Sequences belong to partitions.
@@ -11,6 +13,8 @@ pub(crate) struct ProducerIds {
     /// Not asked before this.
     pub(crate) retry_at: Instant,
     pub(crate) failures: u32,
+    /// Why the last request for an id failed.
+    pub(crate) trouble: Option<Arc<str>>,
     /// All attempts; keys the jitter.
     pub(crate) attempts: u64,
 }
@@ -30,6 +34,7 @@ impl ProducerIds {
         self.current = Some((producer_id, epoch));
         self.asked = None;
         self.failures = 0;
+        self.trouble = None;
     }
 
     /// Moves on to the next epoch, locally; after the last one the id is given up and a new one

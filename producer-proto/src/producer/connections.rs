@@ -136,6 +136,7 @@ impl Producer {
         state.is_up = true;
         state.failures = 0;
         state.setup_failures = 0;
+        state.trouble = None;
         state.versions = Some(versions);
         self.trouble = None;
         self.metadata.waits_for_source = false;
@@ -251,13 +252,13 @@ impl Producer {
     }
 
     fn request_ended(&mut self, id: ConnectionId, node: NodeIndex, kind: Request, ending: &Ending) {
+        let message = || format!("{}: {}", self.nodes[node].describe(), ending.text()).into();
         match kind {
             Request::ApiVersions => {}
             Request::Metadata(_) => self.metadata_lost(),
-            Request::InitProducerId => self.producer_id_lost(),
+            Request::InitProducerId => self.producer_id_later(message()),
             Request::Produce { batches, .. } => {
-                let message = format!("{}: {}", self.nodes[node].describe(), ending.text());
-                let error = LastError { code: ending.code(), message: Some(message.into()) };
+                let error = LastError { code: ending.code(), message: Some(message()) };
                 // A transport that has not said so may still hold the bytes of what ends here.
                 let is_gone = matches!(ending, Ending::Lost(_));
                 self.lent_to = (!is_gone).then_some(id);
@@ -318,6 +319,7 @@ impl Producer {
         let text: Arc<str> = format!("{}: {problem}", self.nodes[node].describe()).into();
         if !self.nodes[node].is_up {
             self.trouble = Some(text.clone());
+            self.nodes[node].trouble = Some(text.clone());
         }
         let broker = self.broker_of(node);
         self.events.push_back(Event::Broker { broker, state: BrokerState::Failed(text) });

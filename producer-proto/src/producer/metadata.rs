@@ -345,6 +345,7 @@ impl Producer {
             let partitions = self.topics.at(index).partitions.clone();
             for at in partitions {
                 self.set_leader(at, NO_NODE);
+                self.partition_mut(at).error = code;
             }
             if self.topics.at(index).open_batches > 0 {
                 self.metadata.request();
@@ -435,7 +436,10 @@ impl Producer {
             let at = self.topics.at(index).partitions[number];
             changed |= match partition {
                 Some(partition) => self.apply_partition(at, partition, version, is_new_topic),
-                None => self.set_leader(at, NO_NODE),
+                None => {
+                    self.partition_mut(at).error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                    self.set_leader(at, NO_NODE)
+                }
             };
         }
         changed
@@ -469,6 +473,11 @@ impl Producer {
                 self.release_hold(at);
             }
         }
+        self.partition_mut(at).error = match leader {
+            Some(_) => ErrorCode::NONE,
+            None if code.is_none() => ErrorCode::LEADER_NOT_AVAILABLE,
+            None => code,
+        };
         let moved = self.set_leader(at, leader.unwrap_or(NO_NODE));
         moved || epoch != known
     }
@@ -541,6 +550,7 @@ impl Producer {
             return false;
         };
         self.partition_mut(at).leader_epoch = epoch;
+        self.partition_mut(at).error = ErrorCode::NONE;
         self.set_leader(at, node);
         self.release_hold(at);
         true

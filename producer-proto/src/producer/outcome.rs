@@ -1,11 +1,13 @@
 //! The end of a batch: one outcome per record, and everything it held given back.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::TopicId;
 use crate::batches::{Batch, Content, LastError, State};
 use crate::error::{Phase as Waiting, ProduceError, ProduceErrorKind};
 use crate::event::{Event, Persistence};
+use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::partition::NO_NODE;
 use crate::topics::PartitionIndex;
@@ -194,14 +196,31 @@ impl Producer {
 
     /// The error of a batch whose delivery timeout has passed.
     pub(super) fn timeout_error(&self, slot: Slot) -> ProduceError {
-        let batch = &self.batches[slot];
-        let waiting = self.waiting_for(batch);
-        let cause = describe(&batch.last_error).or_else(|| match waiting {
-            Waiting::Connecting | Waiting::NoLeader | Waiting::ProducerId => self.trouble.clone(),
-            _ => None,
-        });
-        ProduceError::new(ProduceErrorKind::DeliveryTimeout(waiting), batch.attempts)
-            .with_cause(cause)
+        let kind = ProduceErrorKind::DeliveryTimeout(self.waiting_for(&self.batches[slot]));
+        self.local_error(slot, kind)
+    }
+
+    /// What keeps a batch from being delivered: what stands in its way now, or what went wrong
+    /// with its last attempt.
+    fn cause(&self, batch: &Batch) -> Option<Arc<str>> {
+        let partition = self.partition(batch.partition);
+        let obstacle = match self.waiting_for(batch) {
+            Waiting::NoLeader if !partition.error.is_none() => {
+                Some(format!("metadata says {}", partition.error).into())
+            }
+            Waiting::NoLeader => self.trouble.clone(),
+            Waiting::Connecting => self.nodes[partition.leader].trouble.clone(),
+            Waiting::ProducerId => self.ids.trouble.clone().or_else(|| self.trouble.clone()),
+            Waiting::Queued => self.throttling(partition.leader),
+            Waiting::InFlight => None,
+        };
+        obstacle.or_else(|| describe(&batch.last_error))
+    }
+
+    fn throttling(&self, node: NodeIndex) -> Option<Arc<str>> {
+        let node = &self.nodes[node];
+        let is_throttled = node.throttled_until > self.now;
+        is_throttled.then(|| format!("{} throttles this client", node.describe()).into())
     }
 
     fn waiting_for(&self, batch: &Batch) -> Waiting {
@@ -230,7 +249,7 @@ impl Producer {
     /// Fails batches by a local decision.
     pub(super) fn local_error(&self, slot: Slot, kind: ProduceErrorKind) -> ProduceError {
         let batch = &self.batches[slot];
-        ProduceError::new(kind, batch.attempts).with_cause(describe(&batch.last_error))
+        ProduceError::new(kind, batch.attempts).with_cause(self.cause(batch))
     }
 
     /// Fails every batch of `slots` that is not done.
@@ -281,7 +300,7 @@ pub(super) fn runs(batch: &Batch) -> impl Iterator<Item = Range<u32>> {
     })
 }
 
-fn describe(error: &LastError) -> Option<std::sync::Arc<str>> {
+fn describe(error: &LastError) -> Option<Arc<str>> {
     if error.code.is_none() {
         return None;
     }

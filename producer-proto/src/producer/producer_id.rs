@@ -1,5 +1,7 @@
 //! Asking for a producer id (InitProducerId, KIP-98).
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 
 use crate::backoff::exponential;
@@ -56,12 +58,9 @@ impl Producer {
         self.wake(node);
     }
 
-    pub(super) fn producer_id_lost(&mut self) {
-        self.producer_id_later();
-    }
-
     /// The request failed; the next one comes after a backoff.
-    fn producer_id_later(&mut self) {
+    pub(super) fn producer_id_later(&mut self, problem: Arc<str>) {
+        self.ids.trouble = Some(problem);
         let draw = self.rng.draw(Stream::ProducerIdJitter, 0, self.ids.attempts);
         let backoff = exponential(
             self.settings.retry_backoff,
@@ -92,8 +91,12 @@ impl Producer {
                     self.wake(node);
                 }
             }
-        } else if code.is_none() || code.is_retriable() {
-            self.producer_id_later();
+        } else if code.is_none() {
+            let (id, epoch) = (response.producer_id, response.producer_epoch);
+            let problem = format!("InitProducerId gave id {id} and epoch {epoch}");
+            self.producer_id_later(problem.into());
+        } else if code.is_retriable() {
+            self.producer_id_later(format!("InitProducerId: {code}").into());
         } else {
             self.producer_id_refused(code, code.description().into());
         }
@@ -102,8 +105,8 @@ impl Producer {
 
     /// No id is to be had: what waits for one fails. Where the reason may pass, later records ask
     /// again; otherwise the producer is of no use.
-    fn producer_id_refused(&mut self, code: ErrorCode, message: std::sync::Arc<str>) {
-        self.producer_id_later();
+    fn producer_id_refused(&mut self, code: ErrorCode, message: Arc<str>) {
+        self.producer_id_later(format!("InitProducerId: {code}: {message}").into());
         let may_pass = [ErrorCode::CLUSTER_AUTHORIZATION_FAILED, ErrorCode::UNSUPPORTED_VERSION];
         if !may_pass.contains(&code) {
             return self.become_fatal(code, message);
