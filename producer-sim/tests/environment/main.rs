@@ -7,6 +7,7 @@ mod common;
 mod con_handshake;
 mod con_life;
 mod con_loss;
+mod faults;
 mod lockstep;
 mod met_requests;
 mod met_view;
