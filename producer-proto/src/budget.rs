@@ -54,11 +54,16 @@ impl Budget {
         self.lane(lane).used
     }
 
-    /// Charges `bytes` to `lane` if they fit; else remembers that the lane is starved.
+    /// Whether `bytes` can be charged to `lane`. Not while the lane is starved: who was refused
+    /// first is told first, and until then nobody passes.
+    pub(crate) fn has_room(&self, lane: LaneIndex, bytes: usize) -> bool {
+        self.lane(lane).refused.is_none() && self.fits(lane, bytes)
+    }
+
+    /// Charges `bytes` to `lane` if it has room; else remembers that the lane is starved.
     pub(crate) fn try_charge(&mut self, lane: LaneIndex, bytes: usize) -> bool {
-        let starving = self.lane(lane).refused;
-        // Who was refused first is told first: until then nobody passes.
-        if starving.is_some() || !self.fits(lane, bytes) {
+        if !self.has_room(lane, bytes) {
+            let starving = self.lane(lane).refused;
             if starving.is_none() {
                 self.starved.push(lane);
             }

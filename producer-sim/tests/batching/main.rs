@@ -5,5 +5,6 @@
 mod acc;
 mod cmp;
 mod cod;
+mod mem;
 mod prt;
 mod rig;

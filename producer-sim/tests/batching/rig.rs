@@ -1,6 +1,6 @@
 //! What the scenarios share.
 
-use producer_proto::{Config, Instant, Producer, PushError, Receipt};
+use producer_proto::{Config, PushError, Receipt};
 use producer_sim::{
     ApiKey, Cluster, ClusterConfig, NewRecord, ReceivedBatch, ReceivedRequest, TopicConfig, World,
 };
@@ -120,11 +120,4 @@ impl Draws {
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (x ^ (x >> 31)) % limit
     }
-}
-
-/// A producer that nothing is connected to.
-pub(crate) fn alone(config: &Config) -> Producer {
-    let mut config = config.clone();
-    config.bootstrap_servers = vec!["broker-1:9092".to_owned()];
-    Producer::new(&config, Instant::from_millis(1), [0; 32]).unwrap()
 }
