@@ -12,19 +12,22 @@ pub(crate) struct StickyState {
     current: Option<i32>,
     /// Estimated bytes that the current partition has had since it was chosen.
     produced: usize,
+    /// The table has changed since it was last asked whether the current partition will do.
+    is_stale: bool,
 }
 
 impl StickyState {
     /// The state of a topic with this many partitions (at least one), all of them with a leader
     /// and nothing waiting. Nothing is chosen yet.
     pub(crate) fn new(partitions: i32) -> Self {
-        Self { table: LoadTable::new(partitions), current: None, produced: 0 }
+        Self { table: LoadTable::new(partitions), current: None, produced: 0, is_stale: true }
     }
 
     /// The number of partitions has changed (at least one). New ones have a leader and nothing
     /// waiting. The current partition is dropped if it no longer exists.
     pub(crate) fn resize(&mut self, partitions: i32) {
         self.table.resize(partitions);
+        self.is_stale = true;
         if self.current.is_some_and(|current| current >= self.table.len()) {
             self.current = None;
         }
@@ -33,12 +36,14 @@ impl StickyState {
     /// Whether the partition has a leader. Unknown partitions are ignored, here and below.
     pub(crate) fn set_available(&mut self, partition: i32, available: bool) {
         self.table.set_available(partition, available);
+        self.is_stale = true;
     }
 
     /// Whether the partition's leader has been unable to take data for longer than
     /// `partitioner_availability_timeout`.
     pub(crate) fn set_slow(&mut self, partition: i32, slow: bool) {
         self.table.set_slow(partition, slow);
+        self.is_stale = true;
     }
 
     /// How many batches wait in the partition. Not to be called without adaptive partitioning.
@@ -81,6 +86,11 @@ impl StickyState {
         batch_size: usize,
         draw: impl FnOnce() -> u64,
     ) -> bool {
+        // For nearly every record these two comparisons are all there is to it.
+        if !self.is_stale && self.produced < batch_size {
+            return false;
+        }
+        self.is_stale = false;
         if !self.is_switch_due(can_switch, batch_size) {
             return false;
         }
@@ -88,7 +98,6 @@ impl StickyState {
         true
     }
 
-    #[inline]
     fn is_switch_due(&self, can_switch: impl FnOnce() -> bool, batch_size: usize) -> bool {
         let Some(current) = self.current else { return true };
         if !self.table.is_candidate(current) && self.table.candidates() > 0 {

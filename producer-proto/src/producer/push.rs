@@ -326,10 +326,10 @@ impl Producer {
         let batch = &mut self.batches[slot];
         let Content::Open(builder) = &mut batch.content else { return Ok(None) };
         let ratio = &self.topics.at(partition.topic).ratio;
-        let before = ratio.estimate(builder.len());
         let size = builder.encoded_len(timestamp, payload);
         let batch_size = self.settings.batch_size;
         let raw_cap = batch_size.saturating_mul(RAW_CAP_FACTOR);
+        let before = ratio.estimate(builder.len());
         if !builder.has_room(size, ratio, batch_size, raw_cap) {
             return Ok(None);
         }
