@@ -27,6 +27,9 @@ pub(crate) struct Conn {
     /// Sum of all throttling asked for on this connection: a request's deadline moves with it.
     pub(crate) throttled: Duration,
     pub(crate) last_used: Instant,
+    /// Something without an answer was written since the last answer: that the broker closes the
+    /// connection may be what it has to say about it.
+    pub(crate) is_unconfirmed: bool,
     /// To be closed once nothing is in flight: its broker has moved or left, or it has done its
     /// work as a bootstrap connection.
     pub(crate) is_superseded: bool,
@@ -126,6 +129,7 @@ impl Conn {
             written: 0,
             throttled: Duration::ZERO,
             last_used: now,
+            is_unconfirmed: false,
             is_superseded: false,
             lent: Vec::new(),
         }
@@ -178,12 +182,17 @@ impl Conn {
         request.end <= self.written
     }
 
-    /// Takes the oldest request if it has no answer to wait for and is written.
+    /// Takes the oldest request that has no answer to wait for, if it is written: also from behind
+    /// requests that are still to be answered.
     pub(crate) fn take_written_without_answer(&mut self) -> Option<InFlight> {
-        let front = self.in_flight.front()?;
-        let over = matches!(front.kind, Request::Produce { without_answer: true, .. })
-            && self.is_written(front);
-        if over { self.in_flight.pop_front() } else { None }
+        let wants_none =
+            |r: &InFlight| matches!(r.kind, Request::Produce { without_answer: true, .. });
+        let place = self.in_flight.iter().position(wants_none)?;
+        if !self.is_written(&self.in_flight[place]) {
+            return None;
+        }
+        self.is_unconfirmed = true;
+        self.in_flight.remove(place)
     }
 
     /// When the oldest request will have waited too long.

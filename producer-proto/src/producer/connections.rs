@@ -217,6 +217,7 @@ impl Producer {
         let in_flight = std::mem::take(&mut conn.in_flight);
         let outbox = std::mem::take(&mut conn.outbox);
         let (was_quiet, last_used) = (in_flight.is_empty(), conn.last_used);
+        let is_unconfirmed = conn.is_unconfirmed && matches!(ending, Ending::Lost(_));
         let was_attached = self.detach(id);
         self.metadata.waits_for_source = false;
         if was_ready {
@@ -230,6 +231,10 @@ impl Producer {
         }
         let is_harmless = matches!(ending, Ending::Unneeded)
             || (was_ready && was_quiet && matches!(ending, Ending::Lost(_)));
+        if is_unconfirmed {
+            // Brokers close the connection over a Produce without an answer that they refuse.
+            self.metadata.request();
+        }
         if is_harmless {
             let broker = self.broker_of(node);
             self.events.push_back(Event::Broker { broker, state: BrokerState::Closed });

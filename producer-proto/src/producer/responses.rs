@@ -86,6 +86,7 @@ impl Producer {
         let (_, body) = split_response(api, version, frame).map_err(|error| error.to_string())?;
         let Some(mut request) = conn.in_flight.pop_front() else { return Ok(()) };
         conn.last_used = self.now;
+        conn.is_unconfirmed = false;
         let result = self.on_answer_body(id, &mut request, body);
         if let Err(problem) = result {
             // It counts as lost with the rest of what is in flight.

@@ -1,6 +1,6 @@
 //! What the scenarios share.
 
-use kafka_protocol::messages::MetadataResponse;
+use kafka_protocol::messages::{MetadataResponse, ProduceResponse};
 use producer_proto::{Config, Event, Receipt};
 use producer_sim::{
     ApiKey, Cluster, ClusterConfig, Instant, Outcome, ResponseKind, Rule, TopicConfig, World,
@@ -68,6 +68,14 @@ pub(crate) fn assert_spaced(times: &[Instant], expected: &[u64]) {
 pub(crate) fn edit_metadata(mut edit: impl FnMut(&mut MetadataResponse) + Send + 'static) -> Rule {
     Rule::on(ApiKey::Metadata).edit_response(move |response| {
         let ResponseKind::Metadata(response) = response else { panic!("not a Metadata answer") };
+        edit(response);
+    })
+}
+
+/// A rule that changes Produce answers; once unless told otherwise.
+pub(crate) fn edit_produce(mut edit: impl FnMut(&mut ProduceResponse) + Send + 'static) -> Rule {
+    Rule::on(ApiKey::Produce).edit_response(move |response| {
+        let ResponseKind::Produce(response) = response else { panic!("not a Produce answer") };
         edit(response);
     })
 }

@@ -3,6 +3,7 @@
 //! their cause.
 #![allow(clippy::unwrap_used)]
 
+mod ak0;
 mod common;
 mod con_handshake;
 mod con_life;
@@ -12,3 +13,4 @@ mod lockstep;
 mod met_requests;
 mod met_view;
 mod met_who;
+mod thr;
