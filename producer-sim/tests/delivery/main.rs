@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod cls;
+mod contract;
+mod direct;
+mod hostile;
 mod idp;
 mod model;
 mod ord;
+mod pain;
 mod ret;
 mod rig;
 mod spl;
