@@ -6,5 +6,6 @@ mod acc;
 mod cmp;
 mod cod;
 mod mem;
+mod pain;
 mod prt;
 mod rig;

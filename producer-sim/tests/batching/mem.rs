@@ -41,7 +41,7 @@ fn trouble(world: &mut World, draws: &mut Draws) {
 #[test]
 fn mem_01_bound_holds_at_each_step() {
     const BUFFER: usize = 20_000;
-    for seed in 0..12 {
+    for seed in 0..6 {
         let mut draws = Draws::new(seed);
         let mut config = config();
         config.buffer_memory = BUFFER;
