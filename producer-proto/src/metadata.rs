@@ -60,10 +60,10 @@ impl Metadata {
         self.requested = true;
     }
 
-    /// Asks for a topic that is not known.
-    pub(crate) fn request_topic(&mut self, topic: u32) {
+    /// Asks for a topic that is not known; `is_new` when it was never asked for.
+    pub(crate) fn request_topic(&mut self, topic: u32, is_new: bool) {
         if self.pending.insert(topic) {
-            self.fresh = true;
+            self.fresh |= is_new;
         }
     }
 
@@ -163,18 +163,18 @@ mod tests {
     #[test]
     fn a_new_topic_does_not_wait_for_the_spacing_but_for_a_failure() {
         let mut metadata = Metadata::new();
-        metadata.request_topic(0);
+        metadata.request_topic(0, true);
         assert_eq!(metadata.due(AGE), Some(at(0)));
         metadata.asked_on(CONN);
         assert_eq!(metadata.due(AGE), None);
         metadata.succeeded(at(10), false);
         metadata.space(at(10), Duration::from_millis(100));
         assert_eq!(metadata.due(AGE), Some(at(110)), "an unanswered topic waits its turn");
-        metadata.request_topic(1);
+        metadata.request_topic(1, true);
         assert_eq!(metadata.due(AGE), Some(at(0)));
         metadata.asked_on(CONN);
         metadata.failed(at(20), Duration::from_millis(100));
-        metadata.request_topic(2);
+        metadata.request_topic(2, true);
         assert_eq!(metadata.due(AGE), Some(at(120)));
     }
 

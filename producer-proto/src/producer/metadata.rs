@@ -33,7 +33,9 @@ impl Producer {
         state.last_used = now;
         if state.state == TopicState::Idle {
             state.state = TopicState::Wanted;
-            self.metadata.request_topic(topic);
+            // Of one that was refused the next answer is as likely to be the same: it waits.
+            let is_new = state.error.is_none();
+            self.metadata.request_topic(topic, is_new);
         }
     }
 
@@ -359,7 +361,7 @@ impl Producer {
             self.events.push_back(Event::TopicFailed { topic: TopicId(index), error });
             self.fail_topic(index, code);
         } else if self.topics.at(index).state == TopicState::Wanted {
-            self.metadata.request_topic(index);
+            self.metadata.request_topic(index, false);
         }
         changed
     }
