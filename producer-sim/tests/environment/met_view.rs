@@ -145,6 +145,47 @@ fn met_21_topic_recreated_under_produce_13() {
 }
 
 #[test]
+fn met_21_topic_recreated_with_batches_in_flight() {
+    for version in [12, 13] {
+        for step in 0..6 {
+            let mut cluster = cluster(2, 2);
+            for broker in 1..=2 {
+                cluster.set_versions(broker, ApiKey::Produce, 3, version);
+            }
+            let mut world = producer_sim::World::new(cluster, config()).unwrap();
+            world.send_to("t", 0, b"warm");
+            assert!(world.settle());
+            let first: Vec<_> = (0..4)
+                .map(|i| {
+                    let receipt = world.send_to("t", 0, format!("old {i}").as_bytes());
+                    world.drain();
+                    receipt
+                })
+                .collect();
+            world.run_for(std::time::Duration::from_micros(step * 500));
+            world.cluster.create_topic("t", TopicConfig::new(2));
+            let unknown = NewRecord { topic: "t", partition: Some(9), ..NewRecord::default() };
+            let _makes_it_ask = world.try_push(&unknown).unwrap_err();
+            let rest: Vec<_> =
+                (0..4).map(|i| world.send_to("t", 0, format!("new {i}").as_bytes())).collect();
+            assert!(world.settle());
+            for receipt in first.into_iter().chain(rest) {
+                assert_delivered(&world, receipt);
+            }
+            let values = world.values("t", 0);
+            let news = ["new 0", "new 1", "new 2", "new 3"];
+            assert!(values.ends_with(&news.map(str::to_owned)), "{version}, {step}: {values:?}");
+            assert!(values.is_sorted_by_key(|value| !value.starts_with("old")), "{values:?}");
+            // Once all is settled, the new log has a sequence of its own.
+            let last = world.send_to("t", 0, b"last");
+            assert!(world.settle());
+            assert_delivered(&world, last);
+            world.assert_clean();
+        }
+    }
+}
+
+#[test]
 fn met_22_odd_partition_lists() {
     let mut world = world(3, 6, config());
     world.cluster.inject(edit_metadata(|response| {
