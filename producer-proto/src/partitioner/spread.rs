@@ -34,6 +34,13 @@ impl Spread {
         }
     }
 
+    /// A batch of the partition takes no more records.
+    pub(crate) fn note_closed(&mut self, partition: i32) {
+        if let Self::Sticky(state) = self {
+            state.note_closed(partition);
+        }
+    }
+
     /// How many batches wait in the partition.
     pub(crate) fn set_queue(&mut self, partition: i32, batches: u32) {
         if let Self::Sticky(state) = self {

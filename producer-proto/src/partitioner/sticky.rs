@@ -12,7 +12,7 @@ pub(crate) struct StickyState {
     current: Option<i32>,
     /// Estimated bytes that the current partition has had since it was chosen.
     produced: usize,
-    /// The table has changed since it was last asked whether the current partition will do.
+    /// Something has changed since it was last asked whether the current partition will do.
     is_stale: bool,
 }
 
@@ -86,8 +86,7 @@ impl StickyState {
         batch_size: usize,
         draw: impl FnOnce() -> u64,
     ) -> bool {
-        // For nearly every record these two comparisons are all there is to it.
-        if !self.is_stale && self.produced < batch_size {
+        if self.is_settled(batch_size) {
             return false;
         }
         self.is_stale = false;
@@ -96,6 +95,18 @@ impl StickyState {
         }
         self.choose(draw());
         true
+    }
+
+    /// A batch of this partition takes no more records: leaving it does not cut one short now.
+    pub(crate) fn note_closed(&mut self, partition: i32) {
+        self.is_stale |= self.current == Some(partition);
+    }
+
+    /// Whether the current partition will do without a closer look: so it is for nearly every
+    /// record.
+    #[inline]
+    pub(crate) fn is_settled(&self, batch_size: usize) -> bool {
+        !self.is_stale && self.produced < batch_size.saturating_mul(2)
     }
 
     fn is_switch_due(&self, can_switch: impl FnOnce() -> bool, batch_size: usize) -> bool {

@@ -98,6 +98,7 @@ impl Producer {
 
     /// The partition of a record whose choice does not depend on load: named by the record, given
     /// by the user's partitioner, or by the key. `None`: any will do.
+    #[inline]
     fn fixed_partition(&mut self, record: &Record<'_>) -> Result<Option<i32>, PushError> {
         let count = self.topics.at(record.topic.0).count;
         if let Some(partition) = record.partition {
@@ -155,6 +156,7 @@ impl Producer {
 
     /// Appends where the uniform sticky choice (KIP-794) points; when the lane there is full,
     /// where another available partition has room.
+    #[inline]
     fn push_sticky(
         &mut self,
         topic: u32,
@@ -178,6 +180,7 @@ impl Producer {
 
     /// Appends to a partition that the sticky choice named. When the open batch there has no room
     /// for the record, it is complete, which is the time to leave: then the choice may be anew.
+    #[inline]
     fn append_sticky(
         &mut self,
         topic: u32,
@@ -196,15 +199,25 @@ impl Producer {
             }
         };
         let Appended { receipt, grown } = appended;
+        let batch_size = self.settings.batch_size;
         if let Some(Spread::Sticky(sticky)) = &mut self.topics.at_mut(topic).spread {
             sticky.note_appended(grown);
+            if !sticky.is_settled(batch_size) {
+                self.switch_sticky_if_due(topic);
+            }
         }
-        self.switch_sticky_if_due(topic);
         Ok(receipt)
     }
 
     /// The partition that unkeyed records of this topic go to now.
+    #[inline]
     fn sticky_choice(&mut self, topic: u32) -> i32 {
+        if let Some(Spread::Sticky(sticky)) = &self.topics.at(topic).spread
+            && let Some(current) = sticky.current()
+            && sticky.is_settled(self.settings.batch_size)
+        {
+            return current;
+        }
         if self.topics.at(topic).spread.is_none() {
             self.build_spread(topic);
         }
@@ -299,6 +312,7 @@ impl Producer {
 
     /// Appends to the open batch of a partition, or to a new one. Fails with the lane that has no
     /// room; then nothing has changed but that a full batch may have been closed.
+    #[inline]
     fn append(
         &mut self,
         at: PartitionIndex,
@@ -315,6 +329,7 @@ impl Producer {
         Ok(appended.expect("a new batch takes its first record"))
     }
 
+    #[inline]
     fn append_to_open(
         &mut self,
         at: PartitionIndex,

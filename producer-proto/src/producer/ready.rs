@@ -169,6 +169,10 @@ impl Producer {
             return;
         };
         let mut raw = builder.finish();
+        let partition = &self.partitions[at as usize];
+        if let Some(spread) = &mut self.topics.at_mut(partition.topic).spread {
+            spread.note_closed(partition.index);
+        }
         batch.state = State::Closed;
         batch.count = raw.count;
         batch.holes = std::mem::take(&mut raw.holes);

@@ -20,6 +20,7 @@ fn prt_05_sticky_switch_rule() {
     state.note_appended(1);
     assert!(!state.maybe_switch(|| false, BATCH, || u64::MAX), "the open batch is not complete");
     assert_eq!(state.current(), Some(0));
+    state.note_closed(0);
     assert!(state.maybe_switch(|| true, BATCH, || u64::MAX), "withheld until now");
     assert_eq!(state.current(), Some(2));
 
