@@ -28,6 +28,8 @@ pub(crate) struct Budget {
     lanes: Vec<LaneUse>,
     no_leader: LaneUse,
     starved: Vec<LaneIndex>,
+    /// A lane has become starved that was not.
+    newly_starved: bool,
 }
 
 impl Budget {
@@ -41,6 +43,7 @@ impl Budget {
             lanes: Vec::new(),
             no_leader: LaneUse::default(),
             starved: Vec::new(),
+            newly_starved: false,
         }
     }
 
@@ -66,6 +69,7 @@ impl Budget {
             let starving = self.lane(lane).refused;
             if starving.is_none() {
                 self.starved.push(lane);
+                self.newly_starved = true;
             }
             self.lane_mut(lane).refused =
                 Some(starving.map_or(bytes, |smallest| smallest.min(bytes)));
@@ -109,6 +113,11 @@ impl Budget {
 
     pub(crate) fn is_starved(&self, lane: LaneIndex) -> bool {
         self.lane(lane).refused.is_some()
+    }
+
+    /// Whether a lane has become starved since this was last asked.
+    pub(crate) fn take_newly_starved(&mut self) -> bool {
+        std::mem::take(&mut self.newly_starved)
     }
 
     /// The starved lanes that have room again.

@@ -62,7 +62,10 @@ impl Producer {
         match error {
             PushError::Full { .. } => {
                 self.stats.pushes_refused_full += 1;
-                self.hurry_everything();
+                // Once per shortage: who tries again and again must not end every linger.
+                if self.budget.take_newly_starved() {
+                    self.hurry_everything();
+                }
                 self.settle();
             }
             PushError::TopicNotReady => {
