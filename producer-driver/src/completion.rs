@@ -6,7 +6,9 @@ use std::task::Waker;
 
 use producer_proto::BatchId;
 
+use crate::delivery::RecordMetadata;
 use crate::error::DeliveryError;
+use crate::hook::Hook;
 use crate::shared::Shared;
 
 /// What became of the records of one batch, and who waits for it.
@@ -28,6 +30,8 @@ struct Rest {
     settled: Vec<Settled>,
     /// Who waits, by record. A record has one delivery, so one waker.
     waiting: Vec<(u32, Waker)>,
+    /// What to call, by record, with the record's own timestamp.
+    hooks: Vec<(u32, i64, Hook)>,
 }
 
 /// The outcome of a run of records.
@@ -48,7 +52,8 @@ impl Completion {
         Self { batch, topic, shared, first: OnceLock::new(), rest: Mutex::default() }
     }
 
-    /// Adds an outcome and wakes those who wait for it. Must not be called under a lock.
+    /// Adds an outcome, calls the hooks of its records in order, and wakes those who wait for it.
+    /// Must not be called under a lock.
     pub(crate) fn settle(&self, settled: Settled) {
         let records = settled.records.clone();
         let mut rest = self.lock();
@@ -59,7 +64,14 @@ impl Completion {
         let start = rest.waiting.partition_point(|(index, _)| *index < records.start);
         let end = rest.waiting.partition_point(|(index, _)| *index < records.end);
         let woken: Vec<_> = rest.waiting.drain(start..end).collect();
+        let start = rest.hooks.partition_point(|(index, ..)| *index < records.start);
+        let end = rest.hooks.partition_point(|(index, ..)| *index < records.end);
+        let hooks: Vec<_> = rest.hooks.drain(start..end).collect();
         drop(rest);
+        for (index, timestamp, hook) in hooks {
+            let result = self.result(index, timestamp).expect("the outcome was added above");
+            hook.run(result.map_err(Into::into));
+        }
         for (_, waker) in woken {
             waker.wake();
         }
@@ -78,6 +90,29 @@ impl Completion {
         let rest = self.lock();
         let settled = rest.find(index)?;
         Some(read(index - settled.records.start, &settled.outcome))
+    }
+
+    /// The result of a record that has this timestamp of its own.
+    pub(crate) fn result(
+        &self,
+        index: u32,
+        timestamp: i64,
+    ) -> Option<Result<RecordMetadata, DeliveryError>> {
+        self.outcome(index, |place, outcome| match outcome {
+            Outcome::Delivered { partition, base_offset, append_time } => Ok(RecordMetadata {
+                topic: self.topic.clone(),
+                partition: *partition,
+                offset: base_offset.and_then(|base| base.checked_add(i64::from(place))),
+                timestamp: append_time.unwrap_or(timestamp),
+            }),
+            Outcome::Failed(error) => Err(error.clone()),
+        })
+    }
+
+    /// Leaves a hook for a record that has just been pushed: under the producer's lock, so that
+    /// no outcome can come first. Records of a batch come in the order of their indexes.
+    pub(crate) fn watch(&self, index: u32, timestamp: i64, hook: Hook) {
+        self.lock().hooks.push((index, timestamp, hook));
     }
 
     /// Leaves a waker for a record; false when its outcome is here by now.

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use producer_proto::{Cancel, Receipt};
+
 use crate::block::block_on;
-use crate::completion::{Completion, Outcome};
+use crate::completion::Completion;
 use crate::error::DeliveryError;
+use crate::hook::Hook;
 
 /// Where a delivered record is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub struct RecordMetadata {
 /// was ready, and gives the same result.
 ///
 /// Dropping it changes nothing for the record, which is produced all the same; only its result
-/// goes unseen. It keeps neither the producer nor the record's bytes.
+/// goes unseen ([`cancel`](Self::cancel) takes a record back). It keeps neither the producer nor the record's bytes.
 ///
 /// Waiting tells the producer so: a batch that nobody adds to and everybody waits for is sent
 /// without lingering.
@@ -74,15 +77,21 @@ impl Delivery {
     /// # Errors
     /// As the future: why the record was not delivered, and whether it may be in the log.
     pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
-        self.completion.outcome(self.index, |place, outcome| match outcome {
-            Outcome::Delivered { partition, base_offset, append_time } => Ok(RecordMetadata {
-                topic: self.completion.topic.clone(),
-                partition: *partition,
-                offset: base_offset.and_then(|base| base.checked_add(i64::from(place))),
-                timestamp: append_time.unwrap_or(self.timestamp),
-            }),
-            Outcome::Failed(error) => Err(error.clone()),
-        })
+        self.completion.result(self.index, self.timestamp)
+    }
+
+    /// Takes the record out of its batch, as long as that is open. `Cancelled` is a promise: the
+    /// record is not in the log and never will be; the result says so, too, once the driver has
+    /// come to it. `TooLate`, and nothing has changed: the result comes as it comes, or has come.
+    pub fn cancel(&self) -> Cancel {
+        let receipt = Receipt { batch: self.completion.batch, index: self.index };
+        let shared = self.completion.shared.upgrade();
+        shared.map_or(Cancel::TooLate, |shared| shared.cancel(receipt))
+    }
+
+    /// Has `hook` called with the result. Only right after the push, under the producer's lock.
+    pub(crate) fn watch(&self, hook: Hook) {
+        self.completion.watch(self.index, self.timestamp, hook);
     }
 
     /// Blocks this thread until the result is known; at most until the delivery timeout. Not for

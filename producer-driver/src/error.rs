@@ -27,6 +27,13 @@ pub enum SendErrorKind {
     /// The record itself is refused: too large, a partition below zero, refused by the
     /// partitioner.
     Refused(PushError),
+    /// The serializer of a [`TypedProducer`](crate::TypedProducer) cannot make bytes of the record.
+    Serializer {
+        /// Of which part.
+        part: RecordPart,
+        /// What it says.
+        reason: Arc<str>,
+    },
     /// There is no room in the buffer memory now, or earlier records of this topic wait for room.
     /// Only from calls that do not wait.
     Full {
@@ -56,12 +63,22 @@ pub enum SendErrorKind {
     },
     /// The cluster refuses the topic.
     TopicFailed(TopicError),
-    /// Dropped by [`Handle::abort_queued`](crate::Handle::abort_queued) while it waited.
+    /// Dropped while it waited, by [`Handle::abort_queued`](crate::Handle::abort_queued) or by the
+    /// caller, who gave it up.
     Aborted,
     /// The producer is closed, or was closed before the record's turn came.
     Closed,
     /// The producer is in a state that it cannot leave.
     Fatal(FatalError),
+}
+
+/// A part of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordPart {
+    /// The key.
+    Key,
+    /// The value.
+    Value,
 }
 
 /// What a record that is not yet accepted waits for.
@@ -113,7 +130,7 @@ impl SendError {
     /// Kafka's name of the error where a broker or the protocol has one
     /// (`TOPIC_AUTHORIZATION_FAILED`, `INVALID_TOPIC_EXCEPTION`), else a local name of the same
     /// form: `RECORD_TOO_LARGE`, `INVALID_RECORD_FORMAT`, `INVALID_PARTITION`,
-    /// `PARTITIONER_FAILED`, `BUFFER_EXHAUSTED`, `TOPIC_NOT_READY`, `MAX_BLOCK_TIMEOUT`,
+    /// `PARTITIONER_FAILED`, `SERIALIZATION_FAILED`, `BUFFER_EXHAUSTED`, `TOPIC_NOT_READY`, `MAX_BLOCK_TIMEOUT`,
     /// `ABORTED`, `CLOSED`.
     pub fn name(&self) -> &'static str {
         match &self.0.kind {
@@ -125,6 +142,7 @@ impl SendError {
                 PushError::Partitioner(_) => "PARTITIONER_FAILED",
                 _ => "REFUSED",
             },
+            SendErrorKind::Serializer { .. } => "SERIALIZATION_FAILED",
             SendErrorKind::Full { .. } | SendErrorKind::TooManyWaiting { .. } => "BUFFER_EXHAUSTED",
             SendErrorKind::NotReady => "TOPIC_NOT_READY",
             SendErrorKind::Timeout { waiting_for, .. } => match waiting_for {
@@ -147,6 +165,13 @@ impl fmt::Display for SendError {
             SendErrorKind::InvalidTopic(error) => error.fmt(f),
             SendErrorKind::TopicFailed(error) => error.fmt(f),
             SendErrorKind::Refused(error) => write!(f, "topic {topic}: {error}"),
+            SendErrorKind::Serializer { part, reason } => {
+                let part = match part {
+                    RecordPart::Key => "key",
+                    RecordPart::Value => "value",
+                };
+                write!(f, "topic {topic}: the {part} cannot be serialized: {reason}")
+            }
             SendErrorKind::Full { lane } => {
                 write!(f, "topic {topic}: buffer memory of {} is exhausted", Name(*lane))
             }
@@ -212,4 +237,25 @@ pub struct DeliveryError {
     pub error: ProduceError,
     /// Whether the record may be in the log all the same. `NotPersisted` is a promise.
     pub persistence: Persistence,
+}
+
+/// Why a record is not where it should be, in one type: not accepted, or not delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// The record was not accepted; nothing of it was kept.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The record was accepted and has failed.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+}
+
+impl RecordError {
+    /// Whether the record may be in the log all the same. `NotPersisted` is a promise.
+    pub fn persistence(&self) -> Persistence {
+        match self {
+            Self::Send(_) => Persistence::NotPersisted,
+            Self::Delivery(error) => error.persistence,
+        }
+    }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use producer_proto::{Partitioner, Stats};
 
+use crate::deliveries::{self, Deliveries, DeliverySender};
 use crate::delivery::Delivery;
 use crate::error::SendError;
+use crate::hook::{Faults, RecordResult};
+use crate::interceptor::Interceptor;
 use crate::record::{Record, Topic, TopicRef};
 use crate::shared::Shared;
 use crate::waiting::{Admission, Reply};
@@ -75,6 +78,35 @@ impl Handle {
         self.shared().try_send(&record)
     }
 
+    /// Sends a record as [`send`](Self::send) does, and has `callback` called with its result,
+    /// exactly once, one that was not accepted included. The reply says that the record has been
+    /// accepted or refused, which is what to wait for to be held back when there is no room;
+    /// dropping it changes nothing.
+    ///
+    /// Callbacks run outside the producer's lock, usually on the thread that turns the driver:
+    /// they must be quick and must not wait for anything of the producer; sending more is fine.
+    /// Successes of one partition come in the order of the records. The callback of a record that
+    /// is refused at once runs during this call. A panic is caught and counted in
+    /// [`faults`](Self::faults).
+    pub fn send_with(
+        &self,
+        record: Record<'_>,
+        callback: impl FnOnce(RecordResult) + Send + 'static,
+    ) -> Reply<()> {
+        self.shared().send_with(&record, Box::new(callback))
+    }
+
+    /// Makes a sender whose results, each with a value of the caller's, come as one stream.
+    pub fn deliveries<C: Send + 'static>(&self) -> (DeliverySender<C>, Deliveries<C>) {
+        deliveries::channel(self.clone())
+    }
+
+    /// Replaces the interceptors; they see every record sent from now on, in this order. Without
+    /// any, records pay nothing for them.
+    pub fn set_interceptors(&self, interceptors: Vec<Box<dyn Interceptor>>) {
+        self.shared().set_interceptors(interceptors);
+    }
+
     /// Replaces the choice of partitions for records that name none, from the next record on.
     ///
     /// It is called under the producer's lock: it must be quick and must not call the producer.
@@ -121,6 +153,11 @@ impl Handle {
     /// What is on its way goes on.
     pub fn abort_queued(&self) {
         self.shared().abort_queued();
+    }
+
+    /// How often callbacks and interceptors have failed.
+    pub fn faults(&self) -> Faults {
+        self.shared().faults()
     }
 
     /// The counters as they are now.

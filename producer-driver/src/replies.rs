@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::completion::{Completion, Settled};
 use crate::error::SendError;
 use crate::slot::Slot;
-use crate::tickets::SendResult;
+use crate::tickets::{Caller, SendResult};
 
 /// Collected under the producer's lock, delivered without it: a waker may run foreign code.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub(crate) struct Replies {
     /// Outcomes of records, in the order in which the core reported them.
     pub(crate) settled: Vec<(Arc<Completion>, Settled)>,
     /// Tickets admitted or refused.
-    pub(crate) sends: Vec<(Arc<Slot<SendResult>>, SendResult)>,
+    pub(crate) sends: Vec<(Caller, SendResult)>,
     /// Partition counts.
     pub(crate) counts: Vec<(Arc<Slot<CountResult>>, CountResult)>,
     /// Flushes and closes that are done.
@@ -28,8 +28,8 @@ impl Replies {
         for (completion, settled) in self.settled.drain(..) {
             completion.settle(settled);
         }
-        for (slot, result) in self.sends.drain(..) {
-            slot.fill(result);
+        for (caller, result) in self.sends.drain(..) {
+            caller.tell(result);
         }
         for (slot, count) in self.counts.drain(..) {
             slot.fill(count);

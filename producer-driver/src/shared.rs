@@ -1,30 +1,38 @@
 //! What handles, deliveries and the driver share: the state under its lock, and the clock.
 
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use producer_proto::{
-    BatchId, Config, ConfigError, ConnectionId, Input, Instant, JobResult, Partitioner,
-    Record as CoreRecord, Stats, TopicId,
+    BatchId, Cancel, Config, ConfigError, ConnectionId, Input, Instant, JobResult, Partitioner,
+    Receipt, Record as CoreRecord, Stats, TopicId,
 };
 
 use crate::clock::Clock;
 use crate::delivery::Delivery;
-use crate::error::SendError;
+use crate::error::{SendError, SendErrorKind};
 use crate::guard::Guarded;
+use crate::hook::{Callback, FaultCounters, Faults, Hook};
+use crate::interceptor::{Chain, Interceptor, intercept};
 use crate::record::{Record, Topic, TopicRef};
 use crate::replies::{CountResult, Replies};
 use crate::slot::Slot;
 use crate::state::{Sent, State};
+use crate::tickets::CallerSlot;
 use crate::waiting::{Admission, Reply};
 
 /// The lock is held for one call into the core at a time, or for one drain of it: never over a
 /// socket call, a job, a waker or a caller's code.
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Clock,
     delivery_timeout: Duration,
+    /// Whether there are interceptors: all that a record pays for them when there are none.
+    is_intercepted: AtomicBool,
+    interceptors: Mutex<Chain>,
+    faults: Arc<FaultCounters>,
 }
 
 /// Whether a call that changed the core must wake the driver even if no deadline moved.
@@ -45,6 +53,9 @@ impl Shared {
             state: Mutex::new(State::new(core, config, weak.clone())),
             clock,
             delivery_timeout,
+            is_intercepted: AtomicBool::new(false),
+            interceptors: Mutex::new(Arc::new([])),
+            faults: Arc::default(),
         }))
     }
 
@@ -54,35 +65,81 @@ impl Shared {
     }
 
     pub(crate) fn send(self: &Arc<Self>, record: &Record<'_>) -> Admission {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        let (topic, sent) = match state.resolve(now, record.topic) {
-            Ok(topic) => {
-                let record = self.stamp(now, topic, record);
-                (topic, state.send(now, &record))
+        let mut slot = None;
+        let ask = || CallerSlot::Delivery(slot.insert(Arc::new(Slot::new())).clone());
+        let sent = self
+            .submit(record, None, |state, now, record, hook| state.send(now, record, hook, ask));
+        match (sent, slot) {
+            (Ok(Sent::Waits { topic, number }), Some(slot)) => {
+                Admission::waiting(slot, self.clone(), topic, number)
             }
-            Err(error) => return Admission::ready(Err(error)),
-        };
-        let waker = state.waker_needed();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        match sent {
-            Sent::Done(result) => Admission::ready(result),
-            Sent::Waits { slot, number } => Admission::waiting(slot, self.clone(), topic, number),
+            (Ok(Sent::Accepted(delivery)), _) => Admission::ready(Ok(delivery)),
+            (Ok(Sent::Waits { .. }), None) => unreachable!("a ticket has a slot"),
+            (Err(error), _) => Admission::ready(Err(error)),
         }
     }
 
+    pub(crate) fn send_with(&self, record: &Record<'_>, callback: Callback) -> Reply<()> {
+        let mut slot = None;
+        let ask = || CallerSlot::Admitted(slot.insert(Arc::new(Slot::new())).clone());
+        // An error has been told to the callback.
+        let _sent = self.submit(record, Some(callback), |state, now, record, hook| {
+            state.send(now, record, hook, ask)
+        });
+        slot.map_or_else(|| Reply::ready(()), Reply::waiting)
+    }
+
     pub(crate) fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
+        self.submit(record, None, State::try_send)
+    }
+
+    /// Hands a record in through `call`, under the lock, after the interceptors have seen it.
+    fn submit<R>(
+        &self,
+        record: &Record<'_>,
+        callback: Option<Callback>,
+        call: impl FnOnce(
+            &mut State,
+            Instant,
+            &CoreRecord<'_>,
+            &mut Option<Hook>,
+        ) -> Result<R, SendError>,
+    ) -> Result<R, SendError> {
+        if !self.is_intercepted.load(Ordering::Relaxed) {
+            let hook = callback.map(|it| Hook::new(None, Some(it), self.faults.clone()));
+            return self.submit_hooked(record, hook, call);
+        }
+        let chain = self.interceptors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        intercept(&chain, record, &self.faults, |record, watch| {
+            let hook = Hook::new(Some(watch), callback, self.faults.clone());
+            self.submit_hooked(record, Some(hook), call)
+        })
+    }
+
+    /// `call` takes the hook unless it refuses the record.
+    fn submit_hooked<R>(
+        &self,
+        record: &Record<'_>,
+        mut hook: Option<Hook>,
+        call: impl FnOnce(
+            &mut State,
+            Instant,
+            &CoreRecord<'_>,
+            &mut Option<Hook>,
+        ) -> Result<R, SendError>,
+    ) -> Result<R, SendError> {
         let now = self.clock.now();
         let mut state = self.lock();
-        let topic = state.resolve(now, record.topic)?;
-        let result = state.try_send(now, &self.stamp(now, topic, record));
+        let result = state
+            .resolve(now, record.topic)
+            .and_then(|topic| call(&mut state, now, &self.stamp(now, topic, record), &mut hook));
         let waker = state.waker_needed();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        if let (Some(hook), Err(error)) = (hook, &result) {
+            hook.run(Err(error.clone().into()));
         }
         result
     }
@@ -102,10 +159,20 @@ impl Shared {
         self.with(Wake::IfNeeded, |state, now, _| state.topic_handle(now, TopicRef::Name(name)))
     }
 
-    /// Takes back a ticket whose caller has gone.
-    pub(crate) fn give_up(&self, topic: TopicId, number: u64) {
+    /// Takes back a ticket whose caller has gone; false when it does not wait any more.
+    pub(crate) fn give_up(&self, topic: TopicId, number: u64) -> bool {
         // The next ticket may have its turn now; the driver tries it.
-        let _ticket = self.with(Wake::Always, |state, _, _| state.give_up(topic, number));
+        let (ticket, name) = self
+            .with(Wake::Always, |state, _, _| (state.give_up(topic, number), state.name(topic)));
+        let Some(ticket) = ticket else { return false };
+        if let Some(hook) = ticket.caller.hook {
+            hook.run(Err(SendError::new(name, SendErrorKind::Aborted).into()));
+        }
+        true
+    }
+
+    pub(crate) fn cancel(&self, receipt: Receipt) -> Cancel {
+        self.with(Wake::IfNeeded, |state, now, _| state.core.cancel(now, receipt))
     }
 
     pub(crate) fn partitions_for(&self, topic: TopicRef<'_>) -> Reply<CountResult> {
@@ -156,6 +223,20 @@ impl Shared {
         self.lock().core.set_partitioner(Box::new(Guarded(partitioner)));
     }
 
+    pub(crate) fn set_interceptors(&self, interceptors: Vec<Box<dyn Interceptor>>) {
+        let is_any = !interceptors.is_empty();
+        let mut chain = self.interceptors.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *chain, interceptors.into());
+        self.is_intercepted.store(is_any, Ordering::Relaxed);
+        drop(chain);
+        // Foreign code may run when they are dropped: not while the lock is held.
+        drop(old);
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults.read()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         self.lock().core.stats().clone()
     }
@@ -187,5 +268,11 @@ impl Shared {
             waker.wake();
         }
         result
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
     }
 }

@@ -19,11 +19,12 @@ use crate::batches::Batches;
 use crate::completion::{Completion, Outcome, Settled};
 use crate::delivery::Delivery;
 use crate::error::{DeliveryError, SendError, SendErrorKind, WaitingFor};
-use crate::record::{OwnedRecord, Topic, TopicRef, charge};
+use crate::hook::Hook;
+use crate::record::{OwnedRecord, charge};
 use crate::replies::{CountResult, Replies};
 use crate::shared::Shared;
 use crate::slot::Slot;
-use crate::tickets::{Blocked, Line, SendResult, Ticket, Tickets};
+use crate::tickets::{Blocked, Caller, CallerSlot, Line, SendResult, Ticket, Tickets};
 use topics::TopicNames;
 
 /// Everything that is changed together.
@@ -77,10 +78,14 @@ struct Alarm {
     scheduled: Instant,
 }
 
-/// What became of a send.
+/// What became of a send that was not refused.
 pub(crate) enum Sent {
-    Done(SendResult),
-    Waits { slot: Arc<Slot<SendResult>>, number: u64 },
+    Accepted(Delivery),
+    /// With a ticket of this number.
+    Waits {
+        topic: TopicId,
+        number: u64,
+    },
 }
 
 /// What one drain of the core gave.
@@ -125,42 +130,55 @@ impl State {
 
     // ---- sending
 
-    pub(crate) fn send(&mut self, now: Instant, record: &Record<'_>) -> Sent {
-        let (line, blocked) = match self.attempt(now, record) {
-            Ok(delivery) => return Sent::Done(Ok(delivery)),
+    /// Pushes the record, or gives it a ticket. `hook` is taken unless the record is refused;
+    /// `slot` makes what its caller waits for.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        record: &Record<'_>,
+        hook: &mut Option<Hook>,
+        slot: impl FnOnce() -> CallerSlot,
+    ) -> Result<Sent, SendError> {
+        let (line, blocked) = match self.attempt(now, record, hook) {
+            Ok(delivery) => return Ok(Sent::Accepted(delivery)),
             Err(Refused::Behind(line)) => (line, Blocked::Fresh),
             Err(Refused::By(PushError::Full { lane })) => {
                 ((record.topic, None), Blocked::Lane(lane))
             }
             Err(Refused::By(PushError::TopicNotReady)) => (self.line_of(record), Blocked::Topic),
             Err(Refused::By(error)) => {
-                return Sent::Done(Err(SendError::refused(&self.name(record.topic), error)));
+                return Err(SendError::refused(&self.name(record.topic), error));
             }
         };
         if self.max_block.is_zero() {
             let blocked = self.tickets.blocked(line).unwrap_or(blocked);
-            return Sent::Done(Err(self.timed_out(line, blocked)));
+            return Err(self.timed_out(line, blocked));
         }
         let size = charge(record);
         let waiting = self.tickets.bytes();
         if size > self.waiting_limit.saturating_sub(waiting) {
             let limit = self.waiting_limit;
             let kind = SendErrorKind::TooManyWaiting { size, waiting, limit };
-            return Sent::Done(Err(SendError::new(self.name(record.topic), kind)));
+            return Err(SendError::new(self.name(record.topic), kind));
         }
-        let slot = Arc::new(Slot::new());
         let ticket = Ticket {
             record: OwnedRecord::new(record),
             deadline: now + self.max_block,
             size,
-            slot: slot.clone(),
+            caller: Caller { slot: slot(), hook: hook.take() },
         };
         let number = self.tickets.add(line, ticket, blocked);
-        Sent::Waits { slot, number }
+        Ok(Sent::Waits { topic: record.topic, number })
     }
 
-    pub(crate) fn try_send(&mut self, now: Instant, record: &Record<'_>) -> SendResult {
-        self.attempt(now, record).map_err(|refused| {
+    /// Pushes the record, which takes `hook`, or refuses it.
+    pub(crate) fn try_send(
+        &mut self,
+        now: Instant,
+        record: &Record<'_>,
+        hook: &mut Option<Hook>,
+    ) -> SendResult {
+        self.attempt(now, record, hook).map_err(|refused| {
             let name = self.name(record.topic);
             match refused {
                 Refused::By(error) => SendError::refused(&name, error),
@@ -176,14 +194,24 @@ impl State {
     }
 
     /// Pushes the record unless earlier ones wait that it must not overtake.
-    fn attempt(&mut self, now: Instant, record: &Record<'_>) -> Result<Delivery, Refused> {
+    fn attempt(
+        &mut self,
+        now: Instant,
+        record: &Record<'_>,
+        hook: &mut Option<Hook>,
+    ) -> Result<Delivery, Refused> {
         if self.phase != Phase::Open {
             return Err(Refused::By(PushError::Closed));
         }
         if let Some(line) = self.tickets.line_ahead(record.topic, record.partition) {
             return Err(Refused::Behind(line));
         }
-        push(&mut self.core, &mut self.batches, &self.shared, now, record).map_err(Refused::By)
+        let pushed = push(&mut self.core, &mut self.batches, &self.shared, now, record);
+        let delivery = pushed.map_err(Refused::By)?;
+        if let Some(hook) = hook.take() {
+            delivery.watch(hook);
+        }
+        Ok(delivery)
     }
 
     /// The line for a record whose topic or partition is not known.
@@ -226,8 +254,13 @@ impl State {
                 Ok(delivery) => Ok(delivery),
                 Err(error) => Err(SendError::refused(&self.name(topic), error)),
             };
-            let Some(ticket) = self.tickets.pop(line) else { break };
-            replies.sends.push((ticket.slot, result));
+            let Some(mut ticket) = self.tickets.pop(line) else { break };
+            if let Ok(delivery) = &result
+                && let Some(hook) = ticket.caller.hook.take()
+            {
+                delivery.watch(hook);
+            }
+            replies.sends.push((ticket.caller, result));
         }
     }
 
@@ -237,7 +270,7 @@ impl State {
             self.feed(now, replies);
             let Some((line, blocked, ticket)) = self.tickets.pop_expired(now) else { break };
             let error = self.timed_out(line, blocked);
-            replies.sends.push((ticket.slot, Err(error)));
+            replies.sends.push((ticket.caller, Err(error)));
         }
         let core = &self.core;
         let max_block = self.max_block;
@@ -268,46 +301,6 @@ impl State {
 
     pub(crate) fn give_up(&mut self, topic: TopicId, number: u64) -> Option<Ticket> {
         self.tickets.cancel(topic, number)
-    }
-
-    // ---- topics
-
-    pub(crate) fn resolve(
-        &mut self,
-        now: Instant,
-        topic: TopicRef<'_>,
-    ) -> Result<TopicId, SendError> {
-        if let TopicRef::Handle(topic) = topic
-            && topic.instance == self.topics.instance
-        {
-            return Ok(topic.id);
-        }
-        let name = topic.name();
-        if let Some(id) = self.topics.find(name) {
-            return Ok(id);
-        }
-        let id = self.intern(now, name)?;
-        self.topics.insert(name, id);
-        Ok(id)
-    }
-
-    /// Asks the core, which asks the cluster when it has to.
-    fn intern(&mut self, now: Instant, name: &str) -> Result<TopicId, SendError> {
-        let invalid = |error| SendError::new(name.into(), SendErrorKind::InvalidTopic(error));
-        self.core.topic(now, name).map_err(invalid)
-    }
-
-    pub(crate) fn topic_handle(
-        &mut self,
-        now: Instant,
-        topic: TopicRef<'_>,
-    ) -> Result<Topic, SendError> {
-        let id = self.resolve(now, topic)?;
-        Ok(Topic { id, name: self.name(id), instance: self.topics.instance })
-    }
-
-    pub(crate) fn name(&self, topic: TopicId) -> Arc<str> {
-        self.core.topic_name(topic).cloned().unwrap_or_default()
     }
 
     // ---- what the driver does
@@ -364,7 +357,7 @@ impl State {
                 let kind = SendErrorKind::TopicFailed(error);
                 let error = SendError::new(self.name(topic), kind);
                 for ticket in self.tickets.take_topic(topic) {
-                    replies.sends.push((ticket.slot, Err(error.clone())));
+                    replies.sends.push((ticket.caller, Err(error.clone())));
                 }
                 self.tell_watchers(topic, replies, Some(Err(error)));
             }

@@ -13,6 +13,7 @@ use producer_proto::{Instant, Lane, TopicId};
 
 use crate::delivery::Delivery;
 use crate::error::SendError;
+use crate::hook::Hook;
 use crate::record::OwnedRecord;
 use crate::slot::Slot;
 
@@ -38,7 +39,37 @@ pub(crate) struct Ticket {
     pub(crate) deadline: Instant,
     /// What the record is charged with.
     pub(crate) size: usize,
-    pub(crate) slot: Arc<Slot<SendResult>>,
+    pub(crate) caller: Caller,
+}
+
+/// Who is told what became of a ticket.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) slot: CallerSlot,
+    /// Moves on to the delivery when the record is accepted.
+    pub(crate) hook: Option<Hook>,
+}
+
+/// Where the caller waits.
+#[derive(Debug)]
+pub(crate) enum CallerSlot {
+    /// For the delivery.
+    Delivery(Arc<Slot<SendResult>>),
+    /// For an end of the waiting; the hook tells the rest.
+    Admitted(Arc<Slot<()>>),
+}
+
+impl Caller {
+    /// Must not be called under a lock.
+    pub(crate) fn tell(self, result: SendResult) {
+        if let (Some(hook), Err(error)) = (self.hook, &result) {
+            hook.run(Err(error.clone().into()));
+        }
+        match self.slot {
+            CallerSlot::Delivery(slot) => slot.fill(result),
+            CallerSlot::Admitted(slot) => slot.fill(()),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use producer_proto::TopicId;
+use producer_proto::{Cancel, TopicId};
 
 use crate::block::block_on;
 use crate::shared::Shared;
@@ -52,6 +52,27 @@ impl Admission {
         number: u64,
     ) -> Self {
         Self(State::Waiting(Place { slot, shared, topic, number }))
+    }
+
+    /// Takes the record back, whether it still waits or has been accepted. `Cancelled` is a
+    /// promise: the record is not in the log and never will be, which holds for one that was
+    /// refused, too. `TooLate`: it is on its way, and is produced as if nobody had asked.
+    ///
+    /// # Panics
+    /// When this has been polled until it was ready.
+    pub fn cancel(mut self) -> Cancel {
+        if let State::Waiting(place) = &self.0
+            && place.shared.give_up(place.topic, place.number)
+        {
+            self.0 = State::Taken;
+            return Cancel::Cancelled;
+        }
+        match Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(delivery)) => delivery.cancel(),
+            Poll::Ready(Err(_)) => Cancel::Cancelled,
+            // Its turn has just come, and another thread is about to say how that went.
+            Poll::Pending => Cancel::TooLate,
+        }
     }
 
     /// Blocks this thread until the record is accepted, at most for `max_block`. Not for async

@@ -3,6 +3,7 @@
 /// Counters since the producer was made, and levels as they are now. Reading them costs nothing
 /// and changes nothing. Rates and averages are for the reader to compute from two snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Stats {
     /// Records accepted by `push`.

@@ -21,7 +21,8 @@
 //!
 //! - [`Admission`], from [`send`](Handle::send): before it is ready, gives up the record unless it
 //!   has been accepted in the meantime.
-//! - [`Delivery`]: nothing; the record is produced all the same.
+//! - [`Delivery`]: nothing; the record is produced all the same. [`Delivery::cancel`] takes it back.
+//! - [`Deliveries`]: the results that are left; nothing for the records.
 //! - [`Reply`], from `flush`, `close`, `partitions_for`: nothing; the request goes on.
 //! - the last [`Producer`]: a graceful close in the background, bounded by `delivery_timeout`. It
 //!   neither blocks nor panics, inside or outside a runtime.
@@ -42,13 +43,17 @@ use std::ops::Deref;
 use producer_driver::{pair, system_seed};
 use tokio::runtime;
 
+#[cfg(feature = "serde")]
+pub use producer_driver::Json;
 pub use producer_driver::proto::{
-    self, Acks, Codec, Config, ConfigError, Header, Persistence, ProduceError, ProduceErrorKind,
-    Stats,
+    self, Acks, Cancel, Codec, Config, ConfigError, Header, Persistence, ProduceError,
+    ProduceErrorKind, Stats,
 };
 pub use producer_driver::{
-    Admission, Delivery, DeliveryError, Handle, Record, RecordMetadata, Reply, SendError,
-    SendErrorKind, Topic, TopicRef, WaitingFor,
+    Acknowledgement, Admission, BigEndian, BoxError, Delivered, Deliveries, Delivery,
+    DeliveryError, DeliverySender, Draft, DraftHeader, Faults, Handle, Interceptor, Raw, Record,
+    RecordError, RecordMetadata, RecordPart, RecordResult, Reply, SendError, SendErrorKind,
+    Serializer, Topic, TopicRef, TypedProducer, TypedRecord, Utf8, WaitingFor,
 };
 
 /// A producer whose connections live in a task of a tokio runtime.

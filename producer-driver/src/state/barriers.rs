@@ -60,7 +60,7 @@ impl State {
     pub(crate) fn abort_queued(&mut self, now: Instant, replies: &mut Replies) {
         for (topic, ticket) in self.tickets.take_all() {
             let error = SendError::new(self.name(topic), SendErrorKind::Aborted);
-            replies.sends.push((ticket.slot, Err(error)));
+            replies.sends.push((ticket.caller, Err(error)));
         }
         self.core.abort_queued(now);
         self.advance_barriers(now, replies);
@@ -88,7 +88,7 @@ impl State {
     pub(super) fn refuse_waiting(&mut self, replies: &mut Replies, kind: &SendErrorKind) {
         for (topic, ticket) in self.tickets.take_all() {
             let error = SendError::new(self.name(topic), kind.clone());
-            replies.sends.push((ticket.slot, Err(error)));
+            replies.sends.push((ticket.caller, Err(error)));
         }
         let name = |topic| self.core.topic_name(topic).cloned().unwrap_or_default();
         for watcher in std::mem::take(&mut self.watchers) {

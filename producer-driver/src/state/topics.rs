@@ -4,7 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use producer_proto::TopicId;
+use producer_proto::{Instant, TopicId};
+
+use super::State;
+use crate::error::{SendError, SendErrorKind};
+use crate::record::{Topic, TopicRef};
 
 /// The ids of topic names, found without an allocation; the last one without hashing.
 pub(super) struct TopicNames {
@@ -32,5 +36,45 @@ impl TopicNames {
 
     pub(super) fn insert(&mut self, name: &str, id: TopicId) {
         self.ids.insert(name.into(), id);
+    }
+}
+
+impl State {
+    pub(crate) fn resolve(
+        &mut self,
+        now: Instant,
+        topic: TopicRef<'_>,
+    ) -> Result<TopicId, SendError> {
+        if let TopicRef::Handle(topic) = topic
+            && topic.instance == self.topics.instance
+        {
+            return Ok(topic.id);
+        }
+        let name = topic.name();
+        if let Some(id) = self.topics.find(name) {
+            return Ok(id);
+        }
+        let id = self.intern(now, name)?;
+        self.topics.insert(name, id);
+        Ok(id)
+    }
+
+    /// Asks the core, which asks the cluster when it has to.
+    pub(super) fn intern(&mut self, now: Instant, name: &str) -> Result<TopicId, SendError> {
+        let invalid = |error| SendError::new(name.into(), SendErrorKind::InvalidTopic(error));
+        self.core.topic(now, name).map_err(invalid)
+    }
+
+    pub(crate) fn topic_handle(
+        &mut self,
+        now: Instant,
+        topic: TopicRef<'_>,
+    ) -> Result<Topic, SendError> {
+        let id = self.resolve(now, topic)?;
+        Ok(Topic { id, name: self.name(id), instance: self.topics.instance })
+    }
+
+    pub(crate) fn name(&self, topic: TopicId) -> Arc<str> {
+        self.core.topic_name(topic).cloned().unwrap_or_default()
     }
 }

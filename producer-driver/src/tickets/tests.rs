@@ -23,7 +23,7 @@ fn ticket(partition: Option<i32>, deadline: u64) -> Ticket {
         record: OwnedRecord::new(&record),
         deadline: Instant::from_millis(deadline),
         size: 10,
-        slot: Arc::new(Slot::new()),
+        caller: Caller { slot: CallerSlot::Delivery(Arc::new(Slot::new())), hook: None },
     }
 }
 

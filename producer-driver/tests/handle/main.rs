@@ -1,9 +1,13 @@
 //! The handle and the driver against simulated brokers: order, waiting, closing, waking.
 #![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
+mod callbacks;
+mod cancelling;
 mod closing;
+mod interceptors;
 mod memory;
 mod rig;
+mod typed;
 mod waiting;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
