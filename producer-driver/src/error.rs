@@ -63,6 +63,15 @@ pub enum SendErrorKind {
     },
     /// The cluster refuses the topic.
     TopicFailed(TopicError),
+    /// The topic has failed again and again; see [`CircuitBreaker`](crate::CircuitBreaker).
+    CircuitOpen {
+        /// How often, in a row.
+        failures: u32,
+        /// When a record will be let through as a probe.
+        probe_in: Duration,
+        /// The last failure.
+        cause: Arc<str>,
+    },
     /// Dropped while it waited, by [`Handle::abort_queued`](crate::Handle::abort_queued) or by the
     /// caller, who gave it up.
     Aborted,
@@ -94,6 +103,9 @@ pub enum WaitingFor {
         /// How many the topic has.
         count: i32,
     },
+    /// The leaders of the topic's partitions, or their connections. Only in
+    /// [`Handle::warm_up`](crate::Handle::warm_up).
+    Leaders,
     /// Room in the buffer memory.
     Memory(Lane),
     /// Its turn behind earlier records of the same topic.
@@ -131,7 +143,7 @@ impl SendError {
     /// (`TOPIC_AUTHORIZATION_FAILED`, `INVALID_TOPIC_EXCEPTION`), else a local name of the same
     /// form: `RECORD_TOO_LARGE`, `INVALID_RECORD_FORMAT`, `INVALID_PARTITION`,
     /// `PARTITIONER_FAILED`, `SERIALIZATION_FAILED`, `BUFFER_EXHAUSTED`, `TOPIC_NOT_READY`, `MAX_BLOCK_TIMEOUT`,
-    /// `ABORTED`, `CLOSED`.
+    /// `CIRCUIT_OPEN`, `ABORTED`, `CLOSED`.
     pub fn name(&self) -> &'static str {
         match &self.0.kind {
             SendErrorKind::InvalidTopic(_) => ErrorCode::INVALID_TOPIC_EXCEPTION.name(),
@@ -147,9 +159,10 @@ impl SendError {
             SendErrorKind::NotReady => "TOPIC_NOT_READY",
             SendErrorKind::Timeout { waiting_for, .. } => match waiting_for {
                 WaitingFor::Memory(_) | WaitingFor::Turn => "BUFFER_EXHAUSTED",
-                WaitingFor::Metadata | WaitingFor::Partition { .. } => "MAX_BLOCK_TIMEOUT",
+                _ => "MAX_BLOCK_TIMEOUT",
             },
             SendErrorKind::TopicFailed(error) => error.code.name(),
+            SendErrorKind::CircuitOpen { .. } => "CIRCUIT_OPEN",
             SendErrorKind::Aborted => "ABORTED",
             SendErrorKind::Closed => "CLOSED",
             SendErrorKind::Fatal(error) => error.code.name(),
@@ -189,6 +202,7 @@ impl fmt::Display for SendError {
                     WaitingFor::Partition { partition, count } => {
                         write!(f, "partition {partition}; it has {count} partitions")?;
                     }
+                    WaitingFor::Leaders => f.write_str("its leaders")?,
                     WaitingFor::Memory(lane) => write!(f, "buffer memory of {}", Name(*lane))?,
                     WaitingFor::Turn => f.write_str("earlier records of this topic")?,
                 }
@@ -197,6 +211,12 @@ impl fmt::Display for SendError {
                     None => Ok(()),
                 }
             }
+            SendErrorKind::CircuitOpen { failures, probe_in, cause } => write!(
+                f,
+                "topic {topic}: no leader was found {failures} times in a row, not tried again \
+                 for {} ms; last error: {cause}",
+                probe_in.as_millis()
+            ),
             SendErrorKind::Aborted => write!(f, "topic {topic}: dropped while it waited"),
             SendErrorKind::Closed => write!(f, "topic {topic}: producer is closed"),
             SendErrorKind::Fatal(error) => write!(f, "topic {topic}: {error}"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use producer_proto::{Partitioner, Stats};
 
+use crate::breaker::CircuitBreaker;
 use crate::deliveries::{self, Deliveries, DeliverySender};
 use crate::delivery::Delivery;
 use crate::error::SendError;
@@ -128,6 +129,17 @@ impl Handle {
         self.shared().partitions_for(topic.into())
     }
 
+    /// Brings up what sends to these topics will need: their metadata, and the connections to the
+    /// leaders of all their partitions. Takes `max_block` at most. Dropping the future changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// A name is not valid, the cluster refuses a topic or does not answer, a partition has no
+    /// leader, a leader cannot be reached, or the producer is closed. What is up stays up.
+    pub fn warm_up(&self, topics: &[&str]) -> Reply<Result<(), SendError>> {
+        self.shared().warm_up(topics)
+    }
+
     /// Sends everything without lingering, and gives an answer when every record sent before
     /// this call has its result, whatever that is; those that wait for their acceptance
     /// included. Bounded by `max_block` and `delivery_timeout`.
@@ -153,6 +165,19 @@ impl Handle {
     /// What is on its way goes on.
     pub fn abort_queued(&self) {
         self.shared().abort_queued();
+    }
+
+    /// Makes sends to topics without a leader fail at once after some failures; `None`, the
+    /// default, lets each of them wait. All circuits are closed by this call.
+    pub fn set_circuit_breaker(&self, settings: Option<CircuitBreaker>) {
+        self.shared().set_circuit_breaker(settings);
+    }
+
+    /// Whether a batch is sent before its linger is over when every record of it is waited for
+    /// (see [`Delivery`]) and nothing of its partition is on its way: true by default, so that a
+    /// lone sender does not wait for company that never comes. With false every batch lingers.
+    pub fn set_expedite(&self, expedite: bool) {
+        self.shared().set_expedite(expedite);
     }
 
     /// How often callbacks and interceptors have failed.

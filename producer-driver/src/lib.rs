@@ -15,6 +15,7 @@
 
 mod batches;
 mod block;
+mod breaker;
 mod clock;
 mod completion;
 mod deliveries;
@@ -38,6 +39,7 @@ mod tickets;
 mod typed;
 mod waiting;
 
+pub use breaker::CircuitBreaker;
 pub use clock::Clock;
 pub use deliveries::{Delivered, Deliveries, DeliverySender};
 pub use delivery::{Delivery, RecordMetadata};

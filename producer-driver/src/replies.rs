@@ -16,11 +16,15 @@ pub(crate) struct Replies {
     pub(crate) sends: Vec<(Caller, SendResult)>,
     /// Partition counts.
     pub(crate) counts: Vec<(Arc<Slot<CountResult>>, CountResult)>,
+    /// Warm-ups.
+    pub(crate) warm_ups: Vec<(Arc<Slot<WarmUpResult>>, WarmUpResult)>,
     /// Flushes and closes that are done.
     pub(crate) signals: Vec<Arc<Slot<()>>>,
 }
 
 pub(crate) type CountResult = Result<i32, SendError>;
+
+pub(crate) type WarmUpResult = Result<(), SendError>;
 
 impl Replies {
     /// Tells everybody. Flushes come last: whoever sees one done finds all results known.
@@ -34,6 +38,9 @@ impl Replies {
         for (slot, count) in self.counts.drain(..) {
             slot.fill(count);
         }
+        for (slot, result) in self.warm_ups.drain(..) {
+            slot.fill(result);
+        }
         for slot in self.signals.drain(..) {
             slot.fill(());
         }
@@ -43,6 +50,7 @@ impl Replies {
         self.settled.is_empty()
             && self.sends.is_empty()
             && self.counts.is_empty()
+            && self.warm_ups.is_empty()
             && self.signals.is_empty()
     }
 }

@@ -10,6 +10,7 @@ use producer_proto::{
     Receipt, Record as CoreRecord, Stats, TopicId,
 };
 
+use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
@@ -17,7 +18,7 @@ use crate::guard::Guarded;
 use crate::hook::{Callback, FaultCounters, Faults, Hook};
 use crate::interceptor::{Chain, Interceptor, intercept};
 use crate::record::{Record, Topic, TopicRef};
-use crate::replies::{CountResult, Replies};
+use crate::replies::{CountResult, Replies, WarmUpResult};
 use crate::slot::Slot;
 use crate::state::{Sent, State};
 use crate::tickets::CallerSlot;
@@ -182,6 +183,14 @@ impl Shared {
         count.map_or_else(|| Reply::waiting(slot), Reply::ready)
     }
 
+    pub(crate) fn warm_up(&self, topics: &[&str]) -> Reply<WarmUpResult> {
+        let slot = Arc::new(Slot::new());
+        self.with(Wake::Always, |state, now, replies| {
+            state.warm_up(now, topics, slot.clone(), replies);
+        });
+        Reply::waiting(slot)
+    }
+
     pub(crate) fn flush(&self) -> Reply<()> {
         let slot = Arc::new(Slot::new());
         self.with(Wake::Always, |state, now, replies| state.flush(now, slot.clone(), replies));
@@ -210,7 +219,11 @@ impl Shared {
     }
 
     pub(crate) fn expedite(&self, batch: BatchId) {
-        self.with(Wake::IfNeeded, |state, now, _| state.core.expedite(now, batch));
+        self.with(Wake::IfNeeded, |state, now, _| {
+            if state.expedites {
+                state.core.expedite(now, batch);
+            }
+        });
     }
 
     pub(crate) fn job_done(&self, result: JobResult) {
@@ -221,6 +234,14 @@ impl Shared {
 
     pub(crate) fn set_partitioner(&self, partitioner: Box<dyn Partitioner>) {
         self.lock().core.set_partitioner(Box::new(Guarded(partitioner)));
+    }
+
+    pub(crate) fn set_circuit_breaker(&self, settings: Option<CircuitBreaker>) {
+        self.lock().breakers.configure(settings);
+    }
+
+    pub(crate) fn set_expedite(&self, expedites: bool) {
+        self.lock().expedites = expedites;
     }
 
     pub(crate) fn set_interceptors(&self, interceptors: Vec<Box<dyn Interceptor>>) {

@@ -2,20 +2,22 @@
 
 mod barriers;
 mod topics;
+mod waking;
+mod warm_up;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
-use std::task::Waker;
 use std::time::Duration;
 
 use producer_proto::{
-    Action, BatchId, Config, Event, FlushId, Input, Instant, Producer, PushError, Record, TopicId,
-    Transmit,
+    Action, BatchId, Config, Event, FlushId, Input, Instant, Lane, Phase as Waited,
+    ProduceErrorKind, Producer, PushError, Record, TopicId, Transmit,
 };
 
 use crate::batches::Batches;
+use crate::breaker::Breakers;
 use crate::completion::{Completion, Outcome, Settled};
 use crate::delivery::Delivery;
 use crate::error::{DeliveryError, SendError, SendErrorKind, WaitingFor};
@@ -26,6 +28,8 @@ use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::tickets::{Blocked, Caller, CallerSlot, Line, SendResult, Ticket, Tickets};
 use topics::TopicNames;
+use waking::Alarm;
+use warm_up::WarmUp;
 
 /// Everything that is changed together.
 pub(crate) struct State {
@@ -35,6 +39,10 @@ pub(crate) struct State {
     tickets: Tickets,
     topics: TopicNames,
     watchers: Vec<Watcher>,
+    warm_ups: Vec<WarmUp>,
+    pub(crate) breakers: Breakers,
+    /// Whether a record that is waited for may cut the linger of its batch short.
+    pub(crate) expedites: bool,
     /// Flushes behind tickets: each waits until no ticket below its number is left.
     barriers: VecDeque<(u64, Arc<Slot<()>>)>,
     /// Flushes that the core works on.
@@ -64,18 +72,6 @@ struct Watcher {
     topic: TopicId,
     deadline: Instant,
     slot: Arc<Slot<CountResult>>,
-}
-
-/// When to wake the driver.
-struct Alarm {
-    waker: Option<Waker>,
-    /// The driver is at work, or has been woken: it will drain the core once more before it
-    /// sleeps.
-    awake: bool,
-    /// There is something to drain that the core's deadlines do not show.
-    forced: bool,
-    /// Until when the driver sleeps.
-    scheduled: Instant,
 }
 
 /// What became of a send that was not refused.
@@ -118,11 +114,14 @@ impl State {
             tickets: Tickets::default(),
             topics: TopicNames::new(),
             watchers: Vec::new(),
+            warm_ups: Vec::new(),
+            breakers: Breakers::default(),
+            expedites: true,
             barriers: VecDeque::new(),
             flushing: BTreeMap::new(),
             closers: Vec::new(),
             phase: Phase::Open,
-            alarm: Alarm { waker: None, awake: true, forced: false, scheduled: Instant::MAX },
+            alarm: Alarm::new(),
             max_block: config.max_block,
             waiting_limit: config.buffer_memory,
         }
@@ -146,6 +145,9 @@ impl State {
                 ((record.topic, None), Blocked::Lane(lane))
             }
             Err(Refused::By(PushError::TopicNotReady)) => (self.line_of(record), Blocked::Topic),
+            Err(Refused::Circuit(kind)) => {
+                return Err(SendError::new(self.name(record.topic), kind));
+            }
             Err(Refused::By(error)) => {
                 return Err(SendError::refused(&self.name(record.topic), error));
             }
@@ -182,6 +184,7 @@ impl State {
             let name = self.name(record.topic);
             match refused {
                 Refused::By(error) => SendError::refused(&name, error),
+                Refused::Circuit(kind) => SendError::new(name, kind),
                 Refused::Behind(line) => {
                     let kind = match self.tickets.blocked(line) {
                         Some(Blocked::Lane(lane)) => SendErrorKind::Full { lane },
@@ -203,6 +206,7 @@ impl State {
         if self.phase != Phase::Open {
             return Err(Refused::By(PushError::Closed));
         }
+        self.breakers.admit(now, record.topic).map_err(Refused::Circuit)?;
         if let Some(line) = self.tickets.line_ahead(record.topic, record.partition) {
             return Err(Refused::Behind(line));
         }
@@ -270,6 +274,9 @@ impl State {
             self.feed(now, replies);
             let Some((line, blocked, ticket)) = self.tickets.pop_expired(now) else { break };
             let error = self.timed_out(line, blocked);
+            if matches!(blocked, Blocked::Topic | Blocked::Lane(Lane::NoLeader)) {
+                self.breakers.failed(now, line.0, || error.to_string().into());
+            }
             replies.sends.push((ticket.caller, Err(error)));
         }
         let core = &self.core;
@@ -320,6 +327,9 @@ impl State {
             }
             self.expire(now, &mut drained.replies);
             self.advance_barriers(now, &mut drained.replies);
+            if !self.warm_ups.is_empty() {
+                self.advance_warm_ups(now, &mut drained.replies);
+            }
             while let Some(action) = self.core.poll_action() {
                 drained.actions.push(action);
             }
@@ -335,11 +345,15 @@ impl State {
     fn on_event(&mut self, now: Instant, event: Event, drained: &mut Drained) {
         let replies = &mut drained.replies;
         match event {
-            Event::Delivered { batch, records, partition, base_offset, append_time, .. } => {
+            Event::Delivered { batch, records, topic, partition, base_offset, append_time } => {
+                self.breakers.succeeded(topic);
                 let outcome = Outcome::Delivered { partition, base_offset, append_time };
                 self.settle(batch, records, outcome, replies);
             }
-            Event::Failed { batch, records, error, persistence, .. } => {
+            Event::Failed { batch, records, topic, error, persistence, .. } => {
+                if error.kind() == ProduceErrorKind::DeliveryTimeout(Waited::NoLeader) {
+                    self.breakers.failed(now, topic, || error.to_string().into());
+                }
                 let outcome = Outcome::Failed(DeliveryError { error, persistence });
                 self.settle(batch, records, outcome, replies);
             }
@@ -354,7 +368,9 @@ impl State {
                 self.tell_watchers(topic, replies, count.map(Ok));
             }
             Event::TopicFailed { topic, error } => {
+                self.breakers.failed(now, topic, || error.to_string().into());
                 let kind = SendErrorKind::TopicFailed(error);
+                self.fail_warm_ups(Some(topic), replies, &kind);
                 let error = SendError::new(self.name(topic), kind);
                 for ticket in self.tickets.take_topic(topic) {
                     replies.sends.push((ticket.caller, Err(error.clone())));
@@ -401,54 +417,11 @@ impl State {
         if !self.watchers.is_empty() {
             also(self.watchers.iter().map(|watcher| watcher.deadline).min());
         }
+        also(self.warm_up_deadline());
         if let Phase::Draining { deadline } = self.phase {
             also(deadline);
         }
         deadline
-    }
-
-    // ---- waking
-
-    /// The driver must drain, whatever the deadlines say.
-    pub(crate) fn force_drain(&mut self) {
-        self.alarm.forced = true;
-    }
-
-    /// Who is to be woken after a call from outside the driver; at most one per sleep.
-    pub(crate) fn waker_needed(&mut self) -> Option<Waker> {
-        if self.alarm.awake {
-            return None;
-        }
-        let is_earlier = self.deadline().is_some_and(|deadline| deadline < self.alarm.scheduled);
-        if !is_earlier && !self.alarm.forced && !self.core.has_output() {
-            return None;
-        }
-        self.alarm.awake = true;
-        self.alarm.waker.clone()
-    }
-
-    /// The driver is at work and will be woken through this.
-    pub(crate) fn begin_turn(&mut self, waker: &Waker) {
-        self.alarm.awake = true;
-        self.alarm.forced = false;
-        match &mut self.alarm.waker {
-            Some(known) => known.clone_from(waker),
-            unknown => *unknown = Some(waker.clone()),
-        }
-    }
-
-    /// The driver is going to sleep, until the deadline that this gives.
-    pub(crate) fn end_turn(&mut self) -> Option<Instant> {
-        let deadline = self.deadline();
-        self.alarm.awake = false;
-        self.alarm.scheduled = deadline.unwrap_or(Instant::MAX);
-        deadline
-    }
-
-    /// The driver is gone: nobody is to be woken.
-    pub(crate) fn end_driver(&mut self) {
-        self.alarm.waker = None;
-        self.alarm.awake = true;
     }
 }
 
@@ -462,6 +435,8 @@ enum Refused {
     By(PushError),
     /// Earlier records wait in this line.
     Behind(Line),
+    /// By its topic's circuit breaker.
+    Circuit(SendErrorKind),
 }
 
 /// Pushes a record and registers its delivery, under the same hold of the lock: no result can

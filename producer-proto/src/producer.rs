@@ -218,6 +218,17 @@ impl Producer {
         (topic.state == TopicState::Ready).then_some(topic.count)
     }
 
+    /// Dials the leaders of a topic's partitions that have no connection, before there is a record
+    /// for them. True when every partition has a leader whose connection is ready. Until then ask
+    /// again after [`Event::TopicReady`], after [`Event::Broker`], and when
+    /// [`poll_timeout`](Self::poll_timeout) has come: this is what dials anew after a backoff.
+    pub fn connect_leaders(&mut self, now: Instant, topic: TopicId) -> bool {
+        self.enter(now);
+        let are_up = self.bring_up_leaders(topic);
+        self.settle();
+        are_up
+    }
+
     /// What the cluster last said against a topic that is not known; for error texts.
     pub fn topic_error(&self, topic: TopicId) -> Option<TopicError> {
         let topic = self.topics.get(topic)?;

@@ -50,9 +50,9 @@ pub use producer_driver::proto::{
     ProduceErrorKind, Stats,
 };
 pub use producer_driver::{
-    Acknowledgement, Admission, BigEndian, BoxError, Delivered, Deliveries, Delivery,
-    DeliveryError, DeliverySender, Draft, DraftHeader, Faults, Handle, Interceptor, Raw, Record,
-    RecordError, RecordMetadata, RecordPart, RecordResult, Reply, SendError, SendErrorKind,
+    Acknowledgement, Admission, BigEndian, BoxError, CircuitBreaker, Delivered, Deliveries,
+    Delivery, DeliveryError, DeliverySender, Draft, DraftHeader, Faults, Handle, Interceptor, Raw,
+    Record, RecordError, RecordMetadata, RecordPart, RecordResult, Reply, SendError, SendErrorKind,
     Serializer, Topic, TopicRef, TypedProducer, TypedRecord, Utf8, WaitingFor,
 };
 

@@ -90,6 +90,7 @@ impl State {
             let error = SendError::new(self.name(topic), kind.clone());
             replies.sends.push((ticket.caller, Err(error)));
         }
+        self.fail_warm_ups(None, replies, kind);
         let name = |topic| self.core.topic_name(topic).cloned().unwrap_or_default();
         for watcher in std::mem::take(&mut self.watchers) {
             let error = SendError::new(name(watcher.topic), kind.clone());

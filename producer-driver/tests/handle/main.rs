@@ -5,6 +5,7 @@ mod callbacks;
 mod cancelling;
 mod closing;
 mod interceptors;
+mod leaders;
 mod memory;
 mod rig;
 mod typed;

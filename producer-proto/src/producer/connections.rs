@@ -11,8 +11,9 @@ use crate::io::{Action, ConnectErrorKind, DisconnectReason};
 use crate::node::NodeIndex;
 use crate::rng::Stream;
 use crate::timers::TimerKey;
+use crate::topics::TopicState;
 use crate::wire::ApiKey;
-use crate::{ConnectionId, ErrorCode, Instant};
+use crate::{ConnectionId, ErrorCode, Instant, TopicId};
 
 use super::{Phase, Producer};
 
@@ -82,6 +83,27 @@ impl Producer {
         self.stats.connections_opened += 1;
         let (host, port, broker) = (state.host.clone(), state.port, state.id);
         self.actions.push_back(Action::Connect { conn: id, host, port, broker });
+    }
+
+    /// Opens connections to the leaders of a topic; true when all leaders are known and up.
+    pub(super) fn bring_up_leaders(&mut self, topic: TopicId) -> bool {
+        let known = self.topics.get(topic).filter(|topic| topic.state == TopicState::Ready);
+        let Some(known) = known else { return false };
+        let mut are_up = true;
+        for at in known.partitions.clone() {
+            match self.usable_leader(at) {
+                Some(leader) if self.nodes[leader].is_up => {}
+                Some(leader) => {
+                    self.ensure_connection(leader);
+                    are_up = false;
+                }
+                None => {
+                    self.metadata.request();
+                    are_up = false;
+                }
+            }
+        }
+        are_up
     }
 
     /// The connection, unless it is unknown or being closed.

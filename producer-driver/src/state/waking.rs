@@ -1,0 +1,69 @@
+//! When the driver that sleeps has to be woken.
+
+use std::task::Waker;
+
+use producer_proto::Instant;
+
+use super::State;
+
+/// When to wake the driver.
+pub(super) struct Alarm {
+    waker: Option<Waker>,
+    /// The driver is at work, or has been woken: it will drain the core once more before it
+    /// sleeps.
+    awake: bool,
+    /// There is something to drain that the core's deadlines do not show.
+    forced: bool,
+    /// Until when the driver sleeps.
+    scheduled: Instant,
+}
+
+impl Alarm {
+    pub(super) fn new() -> Self {
+        Self { waker: None, awake: true, forced: false, scheduled: Instant::MAX }
+    }
+}
+
+impl State {
+    /// The driver must drain, whatever the deadlines say.
+    pub(crate) fn force_drain(&mut self) {
+        self.alarm.forced = true;
+    }
+
+    /// Who is to be woken after a call from outside the driver; at most one per sleep.
+    pub(crate) fn waker_needed(&mut self) -> Option<Waker> {
+        if self.alarm.awake {
+            return None;
+        }
+        let is_earlier = self.deadline().is_some_and(|deadline| deadline < self.alarm.scheduled);
+        if !is_earlier && !self.alarm.forced && !self.core.has_output() {
+            return None;
+        }
+        self.alarm.awake = true;
+        self.alarm.waker.clone()
+    }
+
+    /// The driver is at work and will be woken through this.
+    pub(crate) fn begin_turn(&mut self, waker: &Waker) {
+        self.alarm.awake = true;
+        self.alarm.forced = false;
+        match &mut self.alarm.waker {
+            Some(known) => known.clone_from(waker),
+            unknown => *unknown = Some(waker.clone()),
+        }
+    }
+
+    /// The driver is going to sleep, until the deadline that this gives.
+    pub(crate) fn end_turn(&mut self) -> Option<Instant> {
+        let deadline = self.deadline();
+        self.alarm.awake = false;
+        self.alarm.scheduled = deadline.unwrap_or(Instant::MAX);
+        deadline
+    }
+
+    /// The driver is gone: nobody is to be woken.
+    pub(crate) fn end_driver(&mut self) {
+        self.alarm.waker = None;
+        self.alarm.awake = true;
+    }
+}
