@@ -10,9 +10,14 @@
 //!   readiness and sleeps; see [`Environment`] and [`Driver::turn`].
 //!
 //! Nothing here reads the network or starts a thread. The only clock is [`Clock`].
+//!
+//! Feature `net` adds what adapters over the system's own TCP share: how sockets are opened
+//! ([`DialSettings`]), what is logged ([`log`]), and for async runtimes the whole task
+//! ([`Task`]).
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod api;
 mod batches;
 mod block;
 mod breaker;
@@ -28,13 +33,19 @@ mod handle;
 mod hook;
 mod interceptor;
 mod job;
+#[cfg(feature = "net")]
+mod log;
 mod record;
 mod replies;
 mod seed;
 mod session;
 mod shared;
 mod slot;
+#[cfg(feature = "net")]
+mod socket;
 mod state;
+#[cfg(feature = "net")]
+mod task;
 mod tickets;
 mod typed;
 mod waiting;
@@ -50,9 +61,15 @@ pub use handle::Handle;
 pub use hook::{Faults, RecordResult};
 pub use interceptor::{Acknowledgement, BoxError, Draft, DraftHeader, Interceptor};
 pub use job::Work;
+#[cfg(feature = "net")]
+pub use log::log;
 pub use record::{Record, Topic, TopicRef};
 pub use seed::system_seed;
 pub use session::{Filled, FlushEnd, Flushed, Session};
+#[cfg(feature = "net")]
+pub use socket::{DialSettings, connect_end, literal, look_up};
+#[cfg(feature = "net")]
+pub use task::{Runtime, Task};
 #[cfg(feature = "serde")]
 pub use typed::Json;
 pub use typed::{BigEndian, Raw, Serializer, TypedProducer, TypedRecord, Utf8};

@@ -30,8 +30,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod dial;
-mod task;
+mod runtime;
 
 /// The examples of the README, compiled.
 #[cfg(doctest)]
@@ -41,20 +40,9 @@ struct Readme;
 use std::ops::Deref;
 
 use producer_driver::{pair, system_seed};
-use tokio::runtime;
+use tokio::runtime::Handle as TokioHandle;
 
-#[cfg(feature = "serde")]
-pub use producer_driver::Json;
-pub use producer_driver::proto::{
-    self, Acks, Cancel, Codec, Config, ConfigError, Header, Persistence, ProduceError,
-    ProduceErrorKind, Stats,
-};
-pub use producer_driver::{
-    Acknowledgement, Admission, BigEndian, BoxError, CircuitBreaker, Delivered, Deliveries,
-    Delivery, DeliveryError, DeliverySender, Draft, DraftHeader, Faults, Handle, Interceptor, Raw,
-    Record, RecordError, RecordMetadata, RecordPart, RecordResult, Reply, SendError, SendErrorKind,
-    Serializer, Topic, TopicRef, TypedProducer, TypedRecord, Utf8, WaitingFor,
-};
+pub use producer_driver::api::*;
 
 /// A producer whose connections live in a task of a tokio runtime.
 ///
@@ -85,7 +73,7 @@ impl Producer {
     /// # Panics
     /// When the runtime was built without its time driver.
     pub fn new(config: Config) -> Result<Self, StartError> {
-        let runtime = runtime::Handle::try_current().map_err(|_| StartError::NoRuntime)?;
+        let runtime = TokioHandle::try_current().map_err(|_| StartError::NoRuntime)?;
         Self::spawn_on(&runtime, config)
     }
 
@@ -96,9 +84,9 @@ impl Producer {
     ///
     /// # Panics
     /// When the runtime was built without its time driver.
-    pub fn spawn_on(runtime: &runtime::Handle, config: Config) -> Result<Self, StartError> {
+    pub fn spawn_on(runtime: &TokioHandle, config: Config) -> Result<Self, StartError> {
         let (handle, driver) = pair(&config, system_seed())?;
-        task::spawn(runtime, &config, driver);
+        runtime::spawn(runtime, &config, driver);
         Ok(Self(handle))
     }
 }

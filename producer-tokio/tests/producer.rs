@@ -341,3 +341,14 @@ fn con_a_broker_that_goes_away_is_found_again() {
     });
     assert_eq!(values(&net, 0), (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
 }
+
+#[test]
+fn con_every_address_of_a_name_is_tried() {
+    // "localhost" is ::1 and 127.0.0.1 on most systems, and only one of them answers here.
+    let net = cluster(1);
+    let config = Config::new(format!("localhost:{}", net.addresses()[0].port()));
+    current_thread().block_on(async {
+        let producer = Producer::new(config).unwrap();
+        producer.send(Record::to("orders").value("x")).await.unwrap().await.unwrap();
+    });
+}

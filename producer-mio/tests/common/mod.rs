@@ -1,0 +1,31 @@
+//! Clusters, records and logs for the tests.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use producer_mio::{Config, Record};
+use producer_sim::{ClusterConfig, NetCluster, TopicConfig};
+
+/// A cluster with the topic "orders" of four partitions.
+pub(crate) fn cluster(brokers: i32) -> NetCluster {
+    let mut config = ClusterConfig::new(brokers);
+    config.auto_create_topics = false;
+    let net = NetCluster::start(config).unwrap();
+    net.with(|cluster| cluster.create_topic("orders", TopicConfig::new(4)));
+    net
+}
+
+/// An address where nobody listens.
+pub(crate) fn nowhere() -> Config {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    Config::new(listener.local_addr().unwrap().to_string())
+}
+
+pub(crate) fn order(value: &str) -> Record<'_> {
+    Record::to("orders").partition(0).value(value)
+}
+
+pub(crate) fn values(net: &NetCluster, partition: i32) -> Vec<String> {
+    let log = net.with(|cluster| cluster.log("orders", partition));
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    log.iter().map(|record| text(record.value.as_deref().unwrap())).collect()
+}

@@ -1,0 +1,75 @@
+//! What smol's parts offer for the driver's task.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use producer_driver::{Interest, Runtime, Work, connect_end, look_up};
+use smol::{Async, Timer, unblock};
+
+#[derive(Clone)]
+pub(crate) struct Smol;
+
+impl Runtime for Smol {
+    type Stream = Socket;
+    type Timer = Timer;
+
+    fn timer(&self, at: Instant) -> Timer {
+        Timer::at(at)
+    }
+
+    fn reset(timer: &mut Timer, at: Instant) {
+        timer.set_at(at);
+    }
+
+    async fn look_up(&self, host: Arc<str>, port: u16) -> io::Result<Vec<SocketAddr>> {
+        unblock(move || look_up(&host, port)).await
+    }
+
+    async fn finish_connect(&self, socket: TcpStream) -> io::Result<Socket> {
+        let stream = Async::new_nonblocking(socket)?;
+        stream.write_with(|socket| connect_end(socket)).await?;
+        Ok(Socket(stream))
+    }
+
+    fn poll_ready(
+        Socket(stream): &mut Socket,
+        interest: Interest,
+        context: &mut Context<'_>,
+    ) -> Interest {
+        Interest {
+            read: interest.read && stream.poll_readable(context).is_ready(),
+            write: interest.write && stream.poll_writable(context).is_ready(),
+        }
+    }
+
+    fn run(&self, work: Work) {
+        // No executor is to be held up by compression, whichever it is.
+        unblock(|| work.run()).detach();
+    }
+}
+
+/// A socket that the reactor watches, as the non-blocking stream that the driver pumps.
+pub(crate) struct Socket(Async<TcpStream>);
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.get_ref().read(buffer)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_ref().write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.get_ref().write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! What tokio offers for the driver's task.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{self, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use producer_driver::proto::Config;
+use producer_driver::{Driver, Interest, Runtime, Task, Work, connect_end};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::runtime::{self, RuntimeFlavor};
+use tokio::task::unconstrained;
+use tokio::time::{Sleep, sleep_until};
+
+/// Starts the task. It ends when the producer is closed; when the runtime drops it, the driver
+/// closes the producer at once.
+pub(crate) fn spawn(runtime: &runtime::Handle, config: &Config, driver: Driver<Socket>) {
+    let workers = match runtime.runtime_flavor() {
+        RuntimeFlavor::CurrentThread => None,
+        _ => Some(runtime.clone()),
+    };
+    let task = {
+        let _context = runtime.enter();
+        Task::new(config, driver, Tokio { workers })
+    };
+    // The task bounds its own turns. Under tokio's budget a busy socket would hide that a
+    // deadline has passed.
+    drop(runtime.spawn(unconstrained(task)));
+}
+
+#[derive(Clone)]
+struct Tokio {
+    /// Where jobs run; `None` for here, on a runtime with a single thread.
+    workers: Option<runtime::Handle>,
+}
+
+impl Runtime for Tokio {
+    type Stream = Socket;
+    type Timer = Pin<Box<Sleep>>;
+
+    fn timer(&self, at: Instant) -> Self::Timer {
+        Box::pin(sleep_until(at.into()))
+    }
+
+    fn reset(timer: &mut Self::Timer, at: Instant) {
+        timer.as_mut().reset(at.into());
+    }
+
+    async fn look_up(&self, host: Arc<str>, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((&*host, port)).await?.collect())
+    }
+
+    async fn finish_connect(&self, socket: net::TcpStream) -> io::Result<Socket> {
+        let stream = TcpStream::from_std(socket)?;
+        stream.async_io(tokio::io::Interest::WRITABLE, || connect_end(&stream)).await?;
+        Ok(Socket(stream))
+    }
+
+    fn poll_ready(
+        Socket(stream): &mut Socket,
+        interest: Interest,
+        context: &mut Context<'_>,
+    ) -> Interest {
+        Interest {
+            read: interest.read && stream.poll_read_ready(context).is_ready(),
+            write: interest.write && stream.poll_write_ready(context).is_ready(),
+        }
+    }
+
+    fn run(&self, work: Work) {
+        match &self.workers {
+            None => work.run(),
+            Some(workers) => drop(workers.spawn_blocking(|| work.run())),
+        }
+    }
+}
+
+/// A tokio socket as the non-blocking stream that the driver pumps.
+pub(crate) struct Socket(TcpStream);
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
