@@ -14,7 +14,7 @@ mod values;
 
 use std::time::Duration;
 
-pub use choices::{Acks, Codec, MetadataRecoveryStrategy, PartitionerKind};
+pub use choices::{Acks, Codec, MetadataRecoveryStrategy, OldBroker, PartitionerKind};
 pub use error::ConfigError;
 pub(crate) use settings::{Compression, Settings};
 
@@ -237,6 +237,12 @@ pub struct Config {
     /// as Java does.
     #[doc(alias = "allow.auto.create.topics")]
     pub allow_auto_topic_creation: bool,
+
+    /// Takes all brokers for ones of this old version, without asking them for the versions they
+    /// speak. Only for clusters older than 0.10.0, which cannot be asked; needs
+    /// `enable_idempotence` off. Default: `None`, every broker is asked.
+    #[doc(alias = "assume.broker.version")]
+    pub assume_broker_version: Option<OldBroker>,
 }
 
 impl Default for Config {
@@ -281,6 +287,7 @@ impl Default for Config {
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
             allow_reordering_on_retry: false,
             allow_auto_topic_creation: true,
+            assume_broker_version: None,
         }
     }
 }

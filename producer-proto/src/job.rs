@@ -1,6 +1,6 @@
-//! Heavy pure work that the core hands out: compression and splitting.
+//! Heavy pure work that the core hands out: compression, splitting, and making old formats.
 
-use crate::batch::{Piece, RawBatch, SealedBatch, seal, split};
+use crate::batch::{Piece, RawBatch, Sealed, SealedBatch, Sealing, WithHeaders, seal_as, split};
 use crate::config::{Codec, Compression};
 
 /// A piece of pure work on owned values: it may run inline, on any thread, at once or late; only
@@ -15,8 +15,20 @@ pub struct Job {
 
 #[derive(Debug)]
 pub(crate) enum Work {
-    Seal { raw: RawBatch, compression: Compression },
-    Split { sealed: SealedBatch, target: usize, compression: Compression },
+    Seal {
+        raw: RawBatch,
+        how: Sealing,
+    },
+    /// Brings a sealed batch into another format.
+    Transcode {
+        sealed: SealedBatch,
+        how: Sealing,
+    },
+    Split {
+        sealed: SealedBatch,
+        target: usize,
+        how: Sealing,
+    },
 }
 
 /// What became of a [`Job`]; goes back by [`Input::Done`](crate::Input::Done). Results of another
@@ -32,6 +44,7 @@ pub struct JobResult {
 pub(crate) enum Outcome {
     Sealed(SealedBatch),
     Split(Vec<Piece>),
+    Headers(WithHeaders),
     Failed,
 }
 
@@ -44,7 +57,7 @@ impl Job {
     pub fn size(&self) -> usize {
         match &self.work {
             Work::Seal { raw, .. } => raw.records.len(),
-            Work::Split { sealed, .. } => sealed.uncompressed_len,
+            Work::Split { sealed, .. } | Work::Transcode { sealed, .. } => sealed.uncompressed_len,
         }
     }
 
@@ -52,27 +65,37 @@ impl Job {
     /// bytes takes, and never waits for anything.
     pub fn run(self) -> JobResult {
         let outcome = match self.work {
-            Work::Seal { raw, compression } => Outcome::Sealed(seal(&raw, &compression)),
-            Work::Split { sealed, target, compression } => {
-                match split(&sealed, target, &compression) {
-                    Ok(pieces) => Outcome::Split(pieces),
-                    Err(_) => Outcome::Failed,
-                }
+            Work::Seal { raw, how } => outcome(seal_as(&raw, &how)),
+            Work::Transcode { sealed, how } => {
+                outcome(sealed.to_raw().and_then(|raw| seal_as(&raw, &how)))
             }
+            Work::Split { sealed, target, how } => match split(&sealed, target, &how) {
+                Ok(pieces) => Outcome::Split(pieces),
+                Err(_) => Outcome::Failed,
+            },
         };
         JobResult { instance: self.instance, ticket: self.ticket, outcome }
     }
 
     /// Gives the work up, for a worker that cannot or may not do it: a batch to be compressed goes
-    /// out uncompressed, one to be split fails.
+    /// out uncompressed, one to be split or to be brought into another format fails.
     pub fn abandon(self) -> JobResult {
         let outcome = match self.work {
-            Work::Seal { raw, compression } => {
-                let plain = Compression { codec: Codec::None, ..compression };
-                Outcome::Sealed(seal(&raw, &plain))
+            Work::Seal { raw, how } => {
+                let compression = Compression { codec: Codec::None, ..how.compression };
+                outcome(seal_as(&raw, &Sealing { compression, ..how }))
             }
-            Work::Split { .. } => Outcome::Failed,
+            Work::Split { .. } | Work::Transcode { .. } => Outcome::Failed,
         };
         JobResult { instance: self.instance, ticket: self.ticket, outcome }
+    }
+}
+
+fn outcome(sealed: Option<Sealed>) -> Outcome {
+    match sealed {
+        Some(Sealed::Whole(sealed)) => Outcome::Sealed(sealed),
+        Some(Sealed::Pieces(pieces)) => Outcome::Split(pieces),
+        Some(Sealed::Headers(found)) => Outcome::Headers(found),
+        None => Outcome::Failed,
     }
 }

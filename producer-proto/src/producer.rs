@@ -3,6 +3,7 @@
 
 mod connections;
 mod drain;
+mod headers;
 mod jobs;
 mod least_loaded;
 mod lifecycle;

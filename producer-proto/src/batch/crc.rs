@@ -1,4 +1,4 @@
-//! CRC-32C (Castagnoli), and joining the CRCs of two pieces without hashing either again.
+//! CRC-32C (Castagnoli), CRC-32 for the old formats, and joining the CRCs of two pieces without hashing either again.
 //!
 //! A batch's CRC covers 40 bytes of header and the body. The header changes when the batch gets
 //! its stamp, the body does not, so the body is hashed once and the two are joined:
@@ -77,6 +77,11 @@ pub(super) fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// The CRC-32 of `bytes` with IEEE's polynomial: what messages of magic 0 and 1 have.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iso_hdlc(bytes)
+}
+
 /// The CRC-32C of two pieces one after the other, from the CRC of each and the second's length.
 pub(super) fn join(first: u32, second: u32, second_len: u32) -> u32 {
     let mut shifted = first;
@@ -96,6 +101,7 @@ mod tests {
     fn check_value() {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]

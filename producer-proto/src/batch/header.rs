@@ -63,7 +63,7 @@ pub(crate) fn encode_header(
 }
 
 /// Bits 0 to 2 of the attributes.
-const fn codec_bits(codec: Codec) -> u16 {
+pub(super) const fn codec_bits(codec: Codec) -> u16 {
     match codec {
         Codec::None => 0,
         Codec::Gzip => 1,

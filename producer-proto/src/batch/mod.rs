@@ -1,4 +1,5 @@
-//! Record batches, format v2 (magic 2; KIP-98).
+//! Record batches, format v2 (magic 2; KIP-98), and the message sets of older brokers that are
+//! made from them at the seal ([`message_set`]).
 //!
 //! A batch passes through these hands:
 //!
@@ -18,6 +19,7 @@ mod builder;
 mod codec;
 mod crc;
 mod header;
+mod message_set;
 mod payload;
 mod pool;
 mod ratio;
@@ -33,6 +35,7 @@ mod tests;
 
 pub(crate) use builder::{BatchBuilder, RawBatch};
 pub(crate) use header::{HEADER_LEN, Stamp, encode_header, sequence_add};
+pub(crate) use message_set::{Format, Sealed, Sealing, WithHeaders, seal_as};
 pub(crate) use payload::{Payload, RecordLimit};
 pub(crate) use pool::BufferPool;
 pub(crate) use ratio::CompressionRatio;

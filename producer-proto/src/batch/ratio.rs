@@ -14,8 +14,8 @@ const IMPROVE: u64 = 5_000;
 /// How fast it rises, at least, when they compress worse.
 const WORSEN: u64 = 50_000;
 
-/// Bounds the estimate, so that no product overflows. Sealing never makes a body larger than its
-/// records, so real batches stay at or below [`ONE`].
+/// Bounds the estimate, so that no product overflows. A body is never larger than its records;
+/// only a message set may be, some five times.
 const MAX: u64 = 1_000 * ONE;
 
 /// An estimate of compressed size over uncompressed size, of one topic and codec.
@@ -63,7 +63,9 @@ impl CompressionRatio {
 
 fn observed(batch: &SealedBatch) -> u64 {
     let raw = (batch.uncompressed_len as u64).max(1);
-    (batch.records.len() as u64).saturating_mul(ONE).div_ceil(raw).min(MAX)
+    let set = batch.message_set.as_ref();
+    let len = set.map_or(batch.records.len(), |set| set.bytes.len());
+    (len as u64).saturating_mul(ONE).div_ceil(raw).min(MAX)
 }
 
 #[cfg(test)]
@@ -81,6 +83,7 @@ mod tests {
             base_timestamp: 0,
             max_timestamp: 0,
             uncompressed_len: raw,
+            message_set: None,
         }
     }
 

@@ -11,6 +11,34 @@ pub(super) struct EncodedRecord<'a> {
     pub(super) payload: &'a [u8],
 }
 
+/// The parts of a record's payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fields<'a> {
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) has_headers: bool,
+}
+
+impl<'a> EncodedRecord<'a> {
+    /// The payload's parts; `None` when it is not one.
+    pub(super) fn fields(&self) -> Option<Fields<'a>> {
+        let mut rest = self.payload;
+        let key = take_nullable(&mut rest)?;
+        let value = take_nullable(&mut rest)?;
+        Some(Fields { key, value, has_headers: varint::take(&mut rest)? != 0 })
+    }
+}
+
+/// Takes what has its length in front; a negative length means null.
+fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let Ok(len) = usize::try_from(varint::unzigzag64(varint::take(bytes)?)) else {
+        return Some(None);
+    };
+    let (taken, rest) = bytes.split_at_checked(len)?;
+    *bytes = rest;
+    Some(Some(taken))
+}
+
 /// The size of a record with these deltas and a payload of this size, its length field included.
 #[inline]
 pub(super) fn record_len(timestamp_delta: i64, offset_delta: u32, payload_len: usize) -> usize {

@@ -8,6 +8,7 @@ use super::builder::RawBatch;
 use super::codec;
 use super::crc::crc32c;
 use super::header::HEADER_LEN;
+use super::message_set::{Format, MessageSet};
 
 /// A batch whose bytes are final, except for the header.
 #[derive(Clone, Debug)]
@@ -26,12 +27,47 @@ pub(crate) struct SealedBatch {
     pub(crate) max_timestamp: i64,
     /// Bytes of the records before compression.
     pub(crate) uncompressed_len: usize,
+    /// What goes out in place of all of the above, to a broker that does not read v2. The body is
+    /// then not compressed.
+    pub(crate) message_set: Option<MessageSet>,
 }
 
 impl SealedBatch {
     /// Bytes on the wire, header included.
     pub(crate) fn encoded_len(&self) -> usize {
+        self.message_set.as_ref().map_or(self.body_len(), |set| set.bytes.len())
+    }
+
+    /// Bytes on the wire if there were no compression.
+    pub(crate) fn encoded_len_uncompressed(&self) -> usize {
+        let set = self.message_set.as_ref();
+        set.map_or(HEADER_LEN + self.uncompressed_len, |set| set.uncompressed_len)
+    }
+
+    /// Bytes of the body, with a v2 header.
+    pub(crate) fn body_len(&self) -> usize {
         HEADER_LEN + self.records.len()
+    }
+
+    /// Bytes of the message set, which are held in addition to the body.
+    pub(crate) fn message_set_len(&self) -> usize {
+        self.message_set.as_ref().map_or(0, |set| set.bytes.len())
+    }
+
+    /// The format that goes out.
+    pub(crate) fn format(&self) -> Format {
+        self.message_set.as_ref().map_or(Format::V2, |set| set.format)
+    }
+
+    /// The batch as it was before it was sealed; `None` when the codec cannot read what it wrote.
+    pub(crate) fn to_raw(&self) -> Option<RawBatch> {
+        Some(RawBatch {
+            records: codec::decompress(self.codec, &self.records, self.uncompressed_len)?,
+            count: self.count,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            holes: Box::default(),
+        })
     }
 }
 
@@ -53,5 +89,6 @@ pub(crate) fn seal(raw: &RawBatch, compression: &Compression) -> SealedBatch {
         base_timestamp: raw.base_timestamp,
         max_timestamp: raw.max_timestamp,
         uncompressed_len: raw.records.len(),
+        message_set: None,
     }
 }

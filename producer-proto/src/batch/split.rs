@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::config::Compression;
-
 use super::builder::RawBatch;
 use super::codec;
 use super::header::HEADER_LEN;
+use super::message_set::{Format, Sealing, seal_plain, seal_set};
 use super::records::{EncodedRecord, body_len, put_prefix, record_len, take_record};
 use super::sealed::{SealedBatch, seal};
 
@@ -33,8 +32,8 @@ pub(crate) enum SplitError {
     },
 }
 
-/// Cuts a batch into pieces, in order, of at most `target_bytes` each before compression, headers
-/// included; a record larger than that has a piece to itself.
+/// Cuts a batch into pieces, in order, of at most `target_bytes` each in the format wanted, before
+/// compression, headers included; a record larger than that has a piece to itself.
 ///
 /// A batch of two records or more always becomes two pieces or more, whatever the target, so that
 /// splitting again and again comes to an end. Keys, values, headers and timestamps stay as they
@@ -47,7 +46,7 @@ pub(crate) enum SplitError {
 pub(crate) fn split(
     batch: &SealedBatch,
     target_bytes: usize,
-    compression: &Compression,
+    how: &Sealing,
 ) -> Result<Vec<Piece>, SplitError> {
     let records = codec::decompress(batch.codec, &batch.records, batch.uncompressed_len)
         .ok_or(SplitError::Decompress)?;
@@ -58,26 +57,40 @@ pub(crate) fn split(
     for index in 0..batch.count {
         let record = take_record(&mut rest).ok_or(malformed)?;
         let timestamp = batch.base_timestamp.wrapping_add(record.timestamp_delta);
+        let entry_len = set_entry_len(&record, how.format).ok_or(malformed)?;
         let last_of_all = index + 1 == batch.count;
         if open.count > 0
-            && (!open.has_room(timestamp, &record, target_bytes)
+            && (!open.has_room(timestamp, &record, entry_len, target_bytes)
                 || (last_of_all && pieces.is_empty()))
         {
-            pieces.push(open.seal(compression));
+            pieces.push(open.seal(how).ok_or(malformed)?);
             open = OpenPiece { first: index, ..OpenPiece::default() };
         }
         open.append(timestamp, &record);
+        open.set_len += entry_len;
     }
     if !rest.is_empty() || open.count == 0 {
         return Err(malformed);
     }
-    pieces.push(open.seal(compression));
+    pieces.push(open.seal(how).ok_or(malformed)?);
     Ok(pieces)
 }
 
+/// The length of a record as a message of a set; 0 for v2, which has no such thing.
+fn set_entry_len(record: &EncodedRecord<'_>, format: Format) -> Option<usize> {
+    if format == Format::V2 {
+        return Some(0);
+    }
+    let fields = record.fields()?;
+    Some(format.entry_len(fields.key, fields.value))
+}
+
+/// Records that are put together anew.
 #[derive(Default)]
-struct OpenPiece {
+pub(super) struct OpenPiece {
     records: Vec<u8>,
+    /// Length of its message set, when it is to be one.
+    set_len: usize,
     first: u32,
     count: u32,
     base_timestamp: i64,
@@ -85,13 +98,22 @@ struct OpenPiece {
 }
 
 impl OpenPiece {
-    fn has_room(&self, timestamp: i64, record: &EncodedRecord<'_>, target: usize) -> bool {
+    fn has_room(
+        &self,
+        timestamp: i64,
+        record: &EncodedRecord<'_>,
+        entry_len: usize,
+        target: usize,
+    ) -> bool {
+        if entry_len > 0 {
+            return self.set_len.saturating_add(entry_len) <= target;
+        }
         let delta = timestamp.wrapping_sub(self.base_timestamp);
         let len = record_len(delta, self.count, record.payload.len());
         HEADER_LEN + self.records.len() + len <= target
     }
 
-    fn append(&mut self, timestamp: i64, record: &EncodedRecord<'_>) {
+    pub(super) fn append(&mut self, timestamp: i64, record: &EncodedRecord<'_>) {
         if self.count == 0 {
             self.base_timestamp = timestamp;
             self.max_timestamp = timestamp;
@@ -107,15 +129,24 @@ impl OpenPiece {
         self.count += 1;
     }
 
-    fn seal(mut self, compression: &Compression) -> Piece {
+    fn seal(self, how: &Sealing) -> Option<Piece> {
+        let (first, set_len) = (self.first, self.set_len);
+        let raw = self.into_raw();
+        let sealed = match how.format {
+            Format::V2 => seal(&raw, &how.compression),
+            _ => seal_set(seal_plain(&raw), set_len, how)?,
+        };
+        Some(Piece { sealed, first })
+    }
+
+    pub(super) fn into_raw(mut self) -> RawBatch {
         self.records.shrink_to_fit();
-        let raw = RawBatch {
+        RawBatch {
             records: Bytes::from(self.records),
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             holes: Box::default(),
-        };
-        Piece { sealed: seal(&raw, compression), first: self.first }
+        }
     }
 }

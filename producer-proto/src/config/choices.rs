@@ -55,6 +55,16 @@ pub enum MetadataRecoveryStrategy {
     None,
 }
 
+/// A broker from before ApiVersions (KIP-35), which closes the connection when it is asked for its
+/// versions: it has to be told which they are. Brokers from 0.10.0 on say so themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OldBroker {
+    /// Kafka 0.8: Produce 0, Metadata 0. `0.8` as a property.
+    V0_8,
+    /// Kafka 0.9: Produce 1, Metadata 0. `0.9` as a property.
+    V0_9,
+}
+
 /// How record batches are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Codec {

@@ -65,6 +65,7 @@ const PROPERTIES: &[Property] = properties! {
     "client.software.version": client_software_version,
     "allow.reordering.on.retry": allow_reordering_on_retry,
     "allow.auto.create.topics": allow_auto_topic_creation,
+    "assume.broker.version": assume_broker_version,
 };
 
 const CONNECTIONS_MAX_IDLE: &str = "connections.max.idle.ms";
@@ -136,8 +137,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
 impl Config {
     /// The defaults with these properties, under the names of Kafka's Java producer (plus
     /// `receive.message.max.bytes`, `client.software.name`, `client.software.version`,
-    /// `allow.auto.create.topics` and `allow.reordering.on.retry`). Of a name that comes twice,
-    /// the later value counts.
+    /// `allow.auto.create.topics`, `allow.reordering.on.retry` and `assume.broker.version`). Of a
+    /// name that comes twice, the later value counts.
     ///
     /// Ranges and the rules between settings are checked later, by
     /// [`validate`](Self::validate) or when the producer is made, so that more can be

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bootstrap::parse_bootstrap;
-use super::{Acks, Codec, Config, ConfigError, MetadataRecoveryStrategy, PartitionerKind};
+use super::{
+    Acks, Codec, Config, ConfigError, MetadataRecoveryStrategy, OldBroker, PartitionerKind,
+};
 
 /// Longer durations count as this long: twice it still fits a [`Duration`].
 pub(super) const FOREVER: Duration = Duration::from_millis(i64::MAX as u64);
@@ -74,6 +76,7 @@ pub(crate) struct Settings {
     pub(crate) client_software_version: Arc<str>,
     pub(crate) allow_reordering_on_retry: bool,
     pub(crate) allow_auto_topic_creation: bool,
+    pub(crate) assume_broker_version: Option<OldBroker>,
 }
 
 impl Config {
@@ -126,6 +129,7 @@ impl Config {
             client_software_version: self.client_software_version.as_str().into(),
             allow_reordering_on_retry: self.allow_reordering_on_retry,
             allow_auto_topic_creation: self.allow_auto_topic_creation,
+            assume_broker_version: self.assume_broker_version,
         })
     }
 
@@ -224,6 +228,14 @@ impl Config {
                 self.max_in_flight_requests_per_connection.to_string(),
                 "idempotence allows at most 5 requests in flight",
             ));
+        }
+        if let Some(version) = self.assume_broker_version {
+            let version = match version {
+                OldBroker::V0_8 => "0.8",
+                OldBroker::V0_9 => "0.9",
+            };
+            let why = "brokers before 0.11 have no producer ids";
+            return Err(conflict("assume.broker.version", version.to_owned(), why));
         }
         Ok(true)
     }

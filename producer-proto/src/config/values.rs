@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Acks, Codec, MetadataRecoveryStrategy};
+use super::{Acks, Codec, MetadataRecoveryStrategy, OldBroker};
 
 /// What is allowed, when the text is not.
 type Allowed = &'static str;
@@ -148,6 +148,22 @@ choice!(
     "rebootstrap" => MetadataRecoveryStrategy::Rebootstrap,
     "none" => MetadataRecoveryStrategy::None,
 );
+
+choice!(
+    OldBroker, "0.8 or 0.9",
+    "0.8" => OldBroker::V0_8,
+    "0.9" => OldBroker::V0_9,
+);
+
+impl Value for Option<OldBroker> {
+    fn read(text: &str) -> Result<Self, Allowed> {
+        OldBroker::read(text).map(Some)
+    }
+
+    fn write(&self) -> Option<String> {
+        self.as_ref().and_then(Value::write)
+    }
+}
 
 /// The value of a name, in upper or lower case.
 pub(super) fn choose<T: Copy>(

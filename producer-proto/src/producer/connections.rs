@@ -12,7 +12,7 @@ use crate::node::NodeIndex;
 use crate::rng::Stream;
 use crate::timers::TimerKey;
 use crate::topics::TopicState;
-use crate::wire::ApiKey;
+use crate::wire::{ApiKey, BrokerVersions};
 use crate::{ConnectionId, ErrorCode, Instant, TopicId};
 
 use super::{Phase, Producer};
@@ -116,10 +116,16 @@ impl Producer {
     }
 
     pub(super) fn on_connected(&mut self, id: ConnectionId) {
+        let assumed = self.settings.assume_broker_version;
         let Some(conn) = self.live_conn(id) else { return };
         if conn.state != ConnState::Connecting {
             self.stats.stale_inputs += 1;
             return;
+        }
+        if let Some(broker) = assumed {
+            conn.versions = BrokerVersions::assumed(broker);
+            conn.state = ConnState::Ready;
+            return self.on_connection_ready(id);
         }
         let (_, version) = ApiKey::ApiVersions.supported();
         self.ask_api_versions(id, version);

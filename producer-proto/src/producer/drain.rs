@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::batch::{HEADER_LEN, encode_header};
+use crate::batch::{Format, HEADER_LEN, encode_header};
 use crate::batches::{Content, State};
 use crate::conn::Request;
 use crate::io::Transmit;
@@ -19,6 +19,9 @@ use crate::wire::{
 use crate::{ConnectionId, ErrorCode};
 
 use super::{Producer, Taken};
+
+/// First Produce version whose batches have a place for a producer id (KIP-98).
+const STAMPS_FROM: i16 = 3;
 
 /// Scaffold of one partition in a request: header of the batch and framing, roughly.
 const SCAFFOLD_PER_BATCH: usize = HEADER_LEN + 16;
@@ -88,10 +91,15 @@ impl Producer {
             // The arrival of the id wakes all nodes.
             return None;
         }
-        let version = match self.conns.get(&id)?.versions.pick(ApiKey::Produce) {
+        let idempotence = self.settings.idempotence;
+        let floor = if idempotence { STAMPS_FROM } else { 0 };
+        let version = match self.conns.get(&id)?.versions.pick_from(ApiKey::Produce, floor) {
             Ok(version) => version,
             Err(unsupported) => {
-                self.refuse_ready(node, ErrorCode::UNSUPPORTED_VERSION, &unsupported.to_string());
+                let hint =
+                    if idempotence { "; enable.idempotence=false does with less" } else { "" };
+                let why = format!("{unsupported}{hint}");
+                self.refuse_ready(node, ErrorCode::UNSUPPORTED_VERSION, &why);
                 return None;
             }
         };
@@ -149,8 +157,8 @@ impl Producer {
         }
     }
 
-    /// The batch that a partition sends next, sealed. A batch that has to be compressed first
-    /// comes back through its job.
+    /// The batch that a partition sends next, sealed in the format of this Produce version. A batch
+    /// that has to be compressed or transcoded first comes back through its job.
     fn prepare_next(&mut self, at: PartitionIndex, version: i16) -> Option<Slot> {
         let slot = self.next_sendable(at)?;
         if self.batches[slot].state == State::Open {
@@ -161,8 +169,13 @@ impl Producer {
             self.refuse_codec(slot);
             return None;
         }
-        if batch.state == State::Closed {
-            self.seal(slot);
+        let format = Format::of_produce(version);
+        match (batch.state, &batch.content) {
+            (State::Closed, _) => self.seal(slot, format),
+            (State::Queued, Content::Sealed(sealed)) if sealed.format() != format => {
+                self.transcode(slot, format);
+            }
+            _ => {}
         }
         (self.batches.find(slot)?.state == State::Queued).then_some(slot)
     }
@@ -241,9 +254,15 @@ impl Producer {
                 let batch = &self.batches[taken.slot];
                 let Content::Sealed(sealed) = &batch.content else { continue };
                 writer.partition(taken.index, sealed.encoded_len());
-                let header = encode_header(sealed, batch.stamp, false);
-                writer.scaffold().extend_from_slice(&header);
-                cuts.push_back((writer.body(sealed.records.len()), &sealed.records));
+                let body = match &sealed.message_set {
+                    Some(set) => &set.bytes,
+                    None => {
+                        let header = encode_header(sealed, batch.stamp, false);
+                        writer.scaffold().extend_from_slice(&header);
+                        &sealed.records
+                    }
+                };
+                cuts.push_back((writer.body(body.len()), body));
                 writer.end_partition();
             }
             writer.end_topic();

@@ -1,12 +1,16 @@
-//! Sealing and splitting: inline where it is cheap, else as jobs.
+//! Sealing and splitting: inline where it is cheap, else as jobs. In which format is decided here.
 
-use crate::batch::{Piece, SealedBatch, Stamp, seal, sequence_add, split};
+use crate::batch::{
+    Format, HEADER_LEN, Piece, SealedBatch, Sealing, Stamp, seal, sequence_add, split,
+};
 use crate::batches::{Batch, Content, State};
 use crate::config::Codec;
 use crate::error::ProduceErrorKind;
 use crate::io::Action;
 use crate::job::{Job, JobResult, Outcome, Work};
 use crate::outstanding::Slot;
+use crate::topics::PartitionIndex;
+use crate::wire::ApiKey;
 
 use super::Producer;
 
@@ -18,26 +22,59 @@ impl Producer {
     /// be. To be asked at each hand-out: a sealed batch may have come from another leader.
     pub(super) fn codec_is_allowed(&self, batch: &Batch, produce_version: i16) -> bool {
         let codec = match &batch.content {
-            Content::Sealed(sealed) => sealed.codec,
+            Content::Sealed(sealed) if produce_version >= ZSTD_FROM => sealed.codec,
             _ => self.settings.compression.codec,
         };
         codec != Codec::Zstd || produce_version >= ZSTD_FROM
     }
 
-    /// Seals a closed batch. Without compression that is done at once; otherwise a job does it.
-    pub(super) fn seal(&mut self, slot: Slot) {
+    fn sealing(&self, format: Format) -> Sealing {
+        let limit = self.settings.max_request_size;
+        Sealing { compression: self.settings.compression, format, limit }
+    }
+
+    /// The format that the leader of a partition takes; `None` while it is not known.
+    pub(super) fn leader_format(&self, at: PartitionIndex) -> Option<Format> {
+        let versions = self.nodes[self.usable_leader(at)?].versions?;
+        // What an old leader does not take at all is refused when its turn comes.
+        if self.settings.idempotence || self.settings.compression.codec == Codec::Zstd {
+            return Some(Format::V2);
+        }
+        Some(versions.pick(ApiKey::Produce).map_or(Format::V2, Format::of_produce))
+    }
+
+    /// Seals a closed batch. A v2 batch without compression is done at once; otherwise a job does
+    /// it.
+    pub(super) fn seal(&mut self, slot: Slot, format: Format) {
+        let how = self.sealing(format);
         let compression = self.settings.compression;
         let batch = &mut self.batches[slot];
         let Content::Raw(raw) = std::mem::replace(&mut batch.content, Content::Away) else {
             return;
         };
-        if compression.codec == Codec::None {
+        if compression.codec == Codec::None && format == Format::V2 {
             let sealed = seal(&raw, &compression);
             drop(raw);
             return self.sealed(slot, sealed);
         }
         batch.state = State::Working;
-        self.run(slot, Work::Seal { raw, compression });
+        self.run(slot, Work::Seal { raw, how });
+    }
+
+    /// Seals a sealed batch again: its leader takes another format than the one before. It may be
+    /// a batch of unknown fate; the records are the same.
+    pub(super) fn transcode(&mut self, slot: Slot, format: Format) {
+        let how = self.sealing(format);
+        let batch = &mut self.batches[slot];
+        debug_assert!(batch.stamp.is_none(), "old formats are refused with idempotence");
+        let Content::Sealed(sealed) = std::mem::replace(&mut batch.content, Content::Away) else {
+            return;
+        };
+        let set_len = sealed.message_set_len();
+        batch.charge -= set_len;
+        batch.state = State::Working;
+        self.budget.release(batch.lane, set_len);
+        self.run(slot, Work::Transcode { sealed, how });
     }
 
     fn run(&mut self, slot: Slot, work: Work) {
@@ -66,7 +103,10 @@ impl Producer {
                 self.observe_ratio(slot, &sealed);
                 self.sealed(slot, sealed);
             }
-            Outcome::Split(pieces) => self.replace_by_pieces(slot, pieces),
+            Outcome::Split(pieces) => {
+                self.replace_by_pieces(slot, pieces);
+            }
+            Outcome::Headers(found) => self.on_headers_found(slot, found),
             Outcome::Failed => {
                 let error = self.local_error(slot, ProduceErrorKind::Job);
                 self.batches[slot].state = State::Queued;
@@ -82,16 +122,26 @@ impl Producer {
         let batch = &mut self.batches[slot];
         self.stats.bytes_sealed += sealed.encoded_len() as u64;
         self.stats.bytes_uncompressed += sealed.uncompressed_len as u64;
-        if sealed.codec != Codec::None {
-            // The compressed body has a buffer of its own, just large enough.
-            let charge = sealed.encoded_len();
-            if charge < batch.charge {
-                self.budget.release(batch.lane, batch.charge - charge);
-                batch.charge = charge;
-            }
-        }
+        let body = sealed.body_len();
+        // A compressed body has a buffer of its own, just large enough; otherwise it still is the
+        // one the records were written to.
+        let body = if sealed.codec == Codec::None { body.max(batch.charge) } else { body };
+        let charge = body + sealed.message_set_len();
         batch.state = State::Queued;
         batch.content = Content::Sealed(sealed);
+        self.recharge(slot, charge);
+    }
+
+    /// Books what a batch holds now. The bytes exist already: a refusal would not make them go
+    /// away.
+    pub(super) fn recharge(&mut self, slot: Slot, charge: usize) {
+        let batch = &mut self.batches[slot];
+        if charge < batch.charge {
+            self.budget.release(batch.lane, batch.charge - charge);
+        } else {
+            self.budget.charge(batch.lane, charge - batch.charge);
+        }
+        batch.charge = charge;
     }
 
     fn observe_ratio(&mut self, slot: Slot, sealed: &SealedBatch) {
@@ -106,17 +156,18 @@ impl Producer {
             return;
         };
         let at = batch.partition;
-        let half = crate::batch::HEADER_LEN + sealed.uncompressed_len / 2;
+        let whole = sealed.encoded_len_uncompressed().saturating_sub(HEADER_LEN);
+        let half = HEADER_LEN + whole / 2;
         let target = self.settings.batch_size.min(half);
         let topic = self.partition(at).topic;
         self.topics.at_mut(topic).ratio.reset_after_split(&sealed);
-        let compression = self.settings.compression;
+        let how = self.sealing(sealed.format());
         let batch = &mut self.batches[slot];
         batch.state = State::Working;
-        if sealed.codec != Codec::None {
-            return self.run(slot, Work::Split { sealed, target, compression });
+        if sealed.codec != Codec::None || how.format != Format::V2 {
+            return self.run(slot, Work::Split { sealed, target, how });
         }
-        match split(&sealed, target, &compression) {
+        match split(&sealed, target, &how) {
             Ok(pieces) => self.replace_by_pieces(slot, pieces),
             Err(_) => {
                 let error = self.local_error(slot, ProduceErrorKind::Job);
@@ -144,7 +195,7 @@ impl Producer {
                 sequence: sequence_add(stamp.sequence, piece.first),
                 ..stamp
             });
-            let charge = piece.sealed.encoded_len();
+            let charge = piece.sealed.body_len() + piece.sealed.message_set_len();
             // The bytes exist already: a refusal would not make them go away.
             self.budget.charge(whole.lane, charge);
             let new = self.batches.insert(Batch {
@@ -160,8 +211,8 @@ impl Producer {
                 stamp,
                 attempts: 0,
                 attempt_epoch: -1,
-                ambiguous: false,
-                lost: false,
+                ambiguous: whole.ambiguous,
+                lost: whole.lost,
                 refused_in_sequence: false,
                 done: false,
                 is_lent: false,

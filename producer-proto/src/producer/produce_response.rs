@@ -380,6 +380,6 @@ impl Producer {
 }
 
 /// The append index of each record of a batch, in order.
-fn append_indexes(batch: &Batch) -> Vec<u32> {
+pub(super) fn append_indexes(batch: &Batch) -> Vec<u32> {
     super::outcome::runs(batch).flatten().collect()
 }

@@ -185,10 +185,8 @@ impl Producer {
         }
         self.partition_mut(at).usual_size = usual;
         self.stats.batches_sealed += 1;
-        if let Some(leader) = self.usable_leader(at)
-            && self.nodes[leader].versions.is_some()
-        {
-            self.seal(slot);
+        if let Some(format) = self.leader_format(at) {
+            self.seal(slot, format);
         }
     }
 

@@ -15,7 +15,8 @@ const TRUSTED_LEADER_EPOCHS: i16 = 9;
 /// Asks about topics by name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MetadataRequest<'a> {
-    /// `Some` of nothing asks for the brokers only, `None` for every topic of the cluster.
+    /// `Some` of nothing asks for the brokers only, `None` for every topic of the cluster. Version
+    /// 0 cannot ask for the brokers only.
     pub(crate) topics: Option<&'a [&'a str]>,
     /// Whether the broker may create topics it does not know, if its own settings allow. Versions
     /// below 4 cannot say no.
@@ -26,7 +27,9 @@ impl Request for MetadataRequest<'_> {
     const API: ApiKey = ApiKey::Metadata;
 
     fn write(&self, out: &mut Writer<'_>, version: i16) {
-        out.length(self.topics.map(<[_]>::len));
+        // Version 0 has no null: there, nothing means every topic.
+        let count = self.topics.map(<[_]>::len);
+        out.length(if version == 0 { Some(count.unwrap_or(0)) } else { count });
         for name in self.topics.unwrap_or_default() {
             if version >= 10 {
                 out.uuid(Uuid::ZERO);
@@ -102,13 +105,15 @@ impl MetadataResponse {
         if version >= 3 {
             response.throttle_ms = reader.i32()?;
         }
-        let count = reader.array("brokers", 11)?;
+        let count = reader.array("brokers", if version >= 1 { 11 } else { 10 })?;
         response.brokers.reserve(reader.capacity_for::<MetadataBroker>(count));
         for _ in 0..count {
             let node_id = reader.i32()?;
             let host = reader.span("broker host")?;
             let port = reader.i32()?;
-            let _rack = reader.nullable_span("broker rack")?;
+            if version >= 1 {
+                let _rack = reader.nullable_span("broker rack")?;
+            }
             reader.skip_tags()?;
             match host.text(body) {
                 Some(host) => {
@@ -121,8 +126,8 @@ impl MetadataResponse {
             let cluster_id = reader.nullable_span("cluster id")?;
             response.cluster_id = cluster_id.map(|id| id.text_lossy(body).into_owned());
         }
-        response.controller_id = reader.i32()?;
-        let count = reader.array("topics", 9)?;
+        response.controller_id = if version >= 1 { reader.i32()? } else { -1 };
+        let count = reader.array("topics", if version >= 1 { 9 } else { 8 })?;
         response.topics.reserve(reader.capacity_for::<MetadataTopic>(count));
         for _ in 0..count {
             match read_topic(&mut reader, body, version)? {
@@ -155,7 +160,9 @@ fn read_topic(
         Some(reader.span("topic name")?)
     };
     let topic_id = if version >= 10 { reader.uuid()? } else { Uuid::ZERO };
-    let _is_internal = reader.bool()?;
+    if version >= 1 {
+        let _is_internal = reader.bool()?;
+    }
     let count = reader.array("partitions", 18)?;
     let mut partitions = Vec::with_capacity(reader.capacity_for::<MetadataPartition>(count));
     for _ in 0..count {

@@ -66,7 +66,9 @@ impl<'a> ProduceRequestWriter<'a> {
         let promised = Promised { topics: topic_count, ..Promised::default() };
         let mut writer = Self { out: scaffold, version, frame, out_of_line: 0, promised };
         let mut out = writer.writer();
-        out.nullable_string(transactional_id);
+        if version >= 3 {
+            out.nullable_string(transactional_id);
+        }
         out.i16(acks);
         out.i32(timeout_ms);
         out.length(Some(topic_count));

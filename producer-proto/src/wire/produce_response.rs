@@ -107,7 +107,7 @@ impl ProduceResponse {
             } else {
                 TopicRef::Name(reader.span("topic name")?)
             };
-            let count = reader.array("partitions", 22)?;
+            let count = reader.array("partitions", if version >= 2 { 22 } else { 14 })?;
             self.partitions.reserve(reader.capacity_for::<ProducePartition>(count));
             for _ in 0..count {
                 let partition = self.read_partition(&mut reader, topic, version)?;
@@ -115,7 +115,9 @@ impl ProduceResponse {
             }
             reader.skip_tags()?;
         }
-        self.throttle_ms = reader.i32()?;
+        if version >= 1 {
+            self.throttle_ms = reader.i32()?;
+        }
         reader.tags(|tag, field| match tag {
             TAG_NODE_ENDPOINTS => self.read_node_endpoints(field, body),
             _ => Ok(()),
@@ -132,7 +134,7 @@ impl ProduceResponse {
         let index = reader.i32()?;
         let error = reader.i16()?;
         let base_offset = reader.i64()?;
-        let log_append_time = reader.i64()?;
+        let log_append_time = if version >= 2 { reader.i64()? } else { -1 };
         let log_start_offset = if version >= 5 { reader.i64()? } else { -1 };
         // A frame has fewer bytes than an i32 can count, and a record error takes six.
         let first_error = self.record_errors.len() as u32;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::header::ApiKey;
+use crate::config::OldBroker;
 
 /// An inclusive range of versions, as it was announced: it may be empty or negative.
 pub(crate) type VersionRange = (i16, i16);
@@ -11,8 +12,8 @@ impl ApiKey {
     /// The versions we can write and read.
     pub(crate) const fn supported(self) -> VersionRange {
         match self {
-            Self::Produce => (3, 13),
-            Self::Metadata => (1, 13),
+            Self::Produce => (0, 13),
+            Self::Metadata => (0, 13),
             Self::ApiVersions => (0, 4),
             Self::InitProducerId => (0, 5),
         }
@@ -49,6 +50,18 @@ impl fmt::Display for Unsupported {
 impl std::error::Error for Unsupported {}
 
 impl BrokerVersions {
+    /// What brokers speak that are too old to be asked.
+    pub(crate) fn assumed(broker: OldBroker) -> Self {
+        let produce = match broker {
+            OldBroker::V0_8 => 0,
+            OldBroker::V0_9 => 1,
+        };
+        let mut versions = Self::default();
+        versions.announce(ApiKey::Produce.key(), 0, produce);
+        versions.announce(ApiKey::Metadata.key(), 0, 0);
+        versions
+    }
+
     /// Takes one announced range. Of an API that is announced more than once only the versions in
     /// all its ranges count, so that the order does not matter and nothing is assumed.
     pub(crate) fn announce(&mut self, key: i16, min: i16, max: i16) {
@@ -74,7 +87,17 @@ impl BrokerVersions {
     /// that are not to be used even if the broker has them.
     pub(crate) fn pick_up_to(&self, api: ApiKey, cap: i16) -> Result<i16, Unsupported> {
         let (our_min, our_max) = api.supported();
-        let ours = (our_min, our_max.min(cap));
+        self.pick_of(api, (our_min, our_max.min(cap)))
+    }
+
+    /// The highest version of `api`, but not below `floor`, that both sides speak: for features
+    /// that are not to be done without.
+    pub(crate) fn pick_from(&self, api: ApiKey, floor: i16) -> Result<i16, Unsupported> {
+        let (our_min, our_max) = api.supported();
+        self.pick_of(api, (our_min.max(floor), our_max))
+    }
+
+    fn pick_of(&self, api: ApiKey, ours: VersionRange) -> Result<i16, Unsupported> {
         let theirs = self.range(api);
         let unsupported = Unsupported { api, ours, theirs };
         let (their_min, their_max) = theirs.ok_or(unsupported)?;

@@ -6,6 +6,12 @@ pub(super) fn bound(_len: usize) -> usize {
     0
 }
 
+/// As in the real LZ4 codec, for whom this may stand.
+pub(in crate::batch) const HEADER_CHECKSUM_AT: usize = 6;
+
+/// As in the real LZ4 codec, for whom this may stand.
+pub(in crate::batch) const HEADER_CHECKSUM_WITH_MAGIC: u8 = 0x1a;
+
 /// Nothing.
 #[derive(Default)]
 pub(super) struct Encoder;

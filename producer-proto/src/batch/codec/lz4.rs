@@ -12,6 +12,12 @@ use super::cut;
 /// the xxHash-32 of FLG and BD.
 const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 
+/// Where a frame has HC.
+pub(in crate::batch) const HEADER_CHECKSUM_AT: usize = 6;
+
+/// HC of our frames when the magic is hashed along, as messages of magic 0 want it.
+pub(in crate::batch) const HEADER_CHECKSUM_WITH_MAGIC: u8 = 0x1a;
+
 /// Uncompressed bytes in a block.
 const BLOCK: usize = 64 * 1024;
 

@@ -30,6 +30,11 @@ use absent as snappy;
 #[cfg(not(feature = "zstd"))]
 use absent as zstd;
 
+pub(super) use lz4::{
+    HEADER_CHECKSUM_AT as LZ4_HEADER_CHECKSUM_AT,
+    HEADER_CHECKSUM_WITH_MAGIC as LZ4_HEADER_CHECKSUM_WITH_MAGIC,
+};
+
 /// The most scratch memory that is kept between two batches.
 const SCRATCH_KEPT: usize = 4 << 20;
 

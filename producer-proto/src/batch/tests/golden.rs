@@ -62,10 +62,11 @@ fn golden() -> Vec<Golden> {
         .collect()
 }
 
-fn parse_record(json: &Value) -> OwnedRecord {
-    let headers = json["headers"].as_array().unwrap().iter();
+pub(super) fn parse_record(json: &Value) -> OwnedRecord {
+    let headers = json["headers"].as_array().into_iter().flatten();
     OwnedRecord {
-        timestamp: json["timestamp"].as_i64().unwrap(),
+        // Message sets of magic 0 have none.
+        timestamp: json["timestamp"].as_i64().unwrap_or(0),
         key: blob(&json["key"]),
         value: blob(&json["value"]),
         headers: headers
@@ -88,7 +89,7 @@ fn blob(json: &Value) -> Option<Vec<u8>> {
     }
 }
 
-fn unhex(hex: &str) -> Vec<u8> {
+pub(super) fn unhex(hex: &str) -> Vec<u8> {
     hex.as_bytes()
         .chunks(2)
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())

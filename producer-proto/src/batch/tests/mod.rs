@@ -3,6 +3,7 @@
 mod builder;
 mod compression;
 mod golden;
+mod message_sets;
 mod reader;
 mod split;
 
@@ -13,6 +14,11 @@ use reader::{Batch, OwnedRecord};
 use super::*;
 use crate::config::Compression;
 use crate::{Codec, Header};
+
+/// How today's batches are sealed.
+fn v2(compression: Compression) -> Sealing {
+    Sealing { compression, format: Format::V2, limit: usize::MAX }
+}
 
 const NONE: Compression = Compression { codec: Codec::None, level: 0 };
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::batch::split::SplitError;
 
 fn pieces(sealed: &SealedBatch, target: usize, compression: Compression) -> Vec<Piece> {
-    split(sealed, target, &compression).expect("a batch we sealed")
+    split(sealed, target, &v2(compression)).expect("a batch we sealed")
 }
 
 fn joined(pieces: &[Piece]) -> Vec<OwnedRecord> {
@@ -65,7 +65,7 @@ fn hos_29_only_what_we_sealed_is_taken_apart() {
         let damaged = |change: &dyn Fn(&mut SealedBatch)| {
             let mut batch = sealed.clone();
             change(&mut batch);
-            split(&batch, 1_000, &compression).map(|pieces| pieces.len())
+            split(&batch, 1_000, &v2(compression)).map(|pieces| pieces.len())
         };
         assert_eq!(
             damaged(&|batch| batch.records = batch.records.slice(..batch.records.len() - 9)),
@@ -91,7 +91,7 @@ fn hos_29_only_what_we_sealed_is_taken_apart() {
         uncompressed_len: 500,
         ..seal(&raw, &NONE)
     };
-    assert!(matches!(split(&other, 100, &NONE), Err(SplitError::Records { .. })));
+    assert!(matches!(split(&other, 100, &v2(NONE)), Err(SplitError::Records { .. })));
 }
 
 proptest! {

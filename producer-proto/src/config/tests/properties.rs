@@ -51,6 +51,7 @@ fn every_name_reaches_its_field() {
         ("client.software.version", "v"),
         ("allow.auto.create.topics", "false"),
         ("allow.reordering.on.retry", "true"),
+        ("assume.broker.version", "0.9"),
     ];
     let config = Config::from_properties(properties).unwrap();
     let expected = Config {
@@ -93,6 +94,7 @@ fn every_name_reaches_its_field() {
         client_software_version: "v".to_owned(),
         allow_reordering_on_retry: true,
         allow_auto_topic_creation: false,
+        assume_broker_version: Some(OldBroker::V0_9),
     };
     assert_eq!(config, expected);
     assert_eq!(Config::from_properties(config.properties()), Ok(expected), "and back");

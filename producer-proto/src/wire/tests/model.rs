@@ -95,8 +95,12 @@ fn produce(response: &ProduceResponse, version: i16, body: &[u8]) -> Value {
             "index": partition.index,
             "errorCode": partition.error,
             "baseOffset": partition.base_offset,
-            "logAppendTimeMs": partition.log_append_time,
         });
+        if version >= 2 {
+            json["logAppendTimeMs"] = partition.log_append_time.into();
+        } else {
+            assert_eq!(partition.log_append_time, -1);
+        }
         match partition.topic {
             TopicRef::Name(name) => json["name"] = text(Some(name)).into(),
             TopicRef::Id(id) => json["topicId"] = uuid_text(id).into(),
@@ -127,7 +131,10 @@ fn produce(response: &ProduceResponse, version: i16, body: &[u8]) -> Value {
         }
         partitions.push(json);
     }
-    let mut json = json!({ "responses": partitions, "throttleTimeMs": response.throttle_ms });
+    let mut json = json!({ "responses": partitions });
+    if version >= 1 {
+        json["throttleTimeMs"] = response.throttle_ms.into();
+    }
     if !response.node_endpoints.is_empty() {
         let endpoints = response
             .node_endpoints
@@ -167,7 +174,10 @@ fn metadata(response: &MetadataResponse, version: i16) -> Value {
         }
         json
     });
-    let mut json = json!({ "controllerId": response.controller_id });
+    let mut json = json!({});
+    if version >= 1 {
+        json["controllerId"] = response.controller_id.into();
+    }
     json["brokers"] = brokers.collect();
     json["topics"] = topics.collect();
     if version >= 2 {

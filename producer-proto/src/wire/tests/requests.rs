@@ -101,7 +101,7 @@ fn metadata_requests() {
         assert_eq!(out, frame, "v{version} {json}");
         versions.insert(version);
     }
-    assert!(versions.into_iter().eq(1..=13));
+    assert!(versions.into_iter().eq(0..=13));
 }
 
 /// Requests that a broker understood; also their answers are in the golden exchanges.
@@ -145,7 +145,7 @@ fn cod_08_produce_requests() {
             assert_eq!(fill(&scaffold, &gaps), [b"earlier", &frame[..]].concat(), "{json}");
             versions.insert(version);
         }
-        assert!(versions.into_iter().eq(3..=13));
+        assert!(versions.into_iter().eq(0..=13));
     }
 }
 

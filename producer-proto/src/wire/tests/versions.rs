@@ -1,5 +1,6 @@
 //! Choosing versions, also with brokers that talk nonsense.
 
+use crate::OldBroker;
 use crate::wire::api_versions::ApiVersionsResponse;
 use crate::wire::header::ApiKey;
 use crate::wire::versions::{BrokerVersions, Unsupported};
@@ -38,14 +39,32 @@ fn a_cap_lowers_the_choice() {
 }
 
 #[test]
-fn an_unsupported_api_is_named_with_both_ranges() {
-    let theirs = Some((0, 2));
-    let error = announced(&[(0, 0, 2)]).pick(ApiKey::Produce).expect_err("too old");
-    assert_eq!(error, Unsupported { api: ApiKey::Produce, ours: (3, 13), theirs });
+fn a_floor_refuses_what_is_below() {
+    assert_eq!(announced(&[(0, 0, 3)]).pick_from(ApiKey::Produce, 3), Ok(3));
+    let error = announced(&[(0, 0, 2)]).pick_from(ApiKey::Produce, 3).expect_err("too old");
     let text = "no common version of Produce: we speak 3 to 13, the broker announces 0 to 2";
     assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn brokers_that_cannot_be_asked_have_versions_all_the_same() {
+    for (broker, produce) in [(OldBroker::V0_8, 0), (OldBroker::V0_9, 1)] {
+        let versions = BrokerVersions::assumed(broker);
+        assert_eq!(versions.pick(ApiKey::Produce), Ok(produce));
+        assert_eq!(versions.pick(ApiKey::Metadata), Ok(0));
+        assert!(versions.pick(ApiKey::InitProducerId).is_err());
+    }
+}
+
+#[test]
+fn an_unsupported_api_is_named_with_both_ranges() {
+    let theirs = Some((14, 15));
+    let error = announced(&[(0, 14, 15)]).pick(ApiKey::Produce).expect_err("too new");
+    assert_eq!(error, Unsupported { api: ApiKey::Produce, ours: (0, 13), theirs });
+    let text = "no common version of Produce: we speak 0 to 13, the broker announces 14 to 15";
+    assert_eq!(error.to_string(), text);
     let error = announced(&[]).pick(ApiKey::Metadata).expect_err("not announced");
-    let text = "no common version of Metadata: we speak 1 to 13, the broker does not announce it";
+    let text = "no common version of Metadata: we speak 0 to 13, the broker does not announce it";
     assert_eq!(error.to_string(), text);
 }
 
