@@ -336,7 +336,8 @@ impl State {
             while let Some(transmit) = self.core.poll_transmit(now) {
                 drained.transmits.push(transmit);
             }
-            if !had_event {
+            // To hand out bytes may have made work: a batch that has to be compressed first.
+            if !had_event && !self.core.has_output() {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use super::conn::{Answer, Conn, Pending, Wait};
 use super::observe::{ReceivedBatch, ReceivedRequest, RequestBody};
 use super::rule::{Fired, Moment};
-use super::{Cluster, ConnId};
+use super::{Cluster, ConnId, old_produce};
 use crate::records::Batch;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{
@@ -72,8 +72,13 @@ impl Cluster {
             let header_version = api.request_header_version(version);
             let header = RequestHeader::decode(&mut buffer, header_version)
                 .map_err(|error| format!("header of {api:?} v{version}: {error:#}"))?;
-            let kind = RequestKind::decode(api, &mut buffer, version)
-                .map_err(|error| format!("{api:?} v{version}: {error:#}"))?;
+            let kind = if old_produce::is_old(api, version) {
+                let request = old_produce::decode(&mut buffer);
+                RequestKind::Produce(request.map_err(|error| format!("{api:?}: {error}"))?)
+            } else {
+                RequestKind::decode(api, &mut buffer, version)
+                    .map_err(|error| format!("{api:?} v{version}: {error:#}"))?
+            };
             if !buffer.is_empty() {
                 return Err(format!("{api:?} v{version}: {} bytes left over", buffer.len()));
             }
@@ -86,7 +91,7 @@ impl Cluster {
             return Err(format!("{api:?} v{version} is not served here"));
         };
         let body = match &kind {
-            RequestKind::Produce(produce) => self.produce_body(at, id, produce),
+            RequestKind::Produce(produce) => self.produce_body(at, id, version, produce),
             other => RequestBody::Other(Box::new(other.clone())),
         };
         let conn = id;
@@ -115,19 +120,28 @@ impl Cluster {
 
     fn supports(&self, broker: i32, api: ApiKey, version: i16) -> bool {
         let spoken = match api {
-            ApiKey::Produce => 3..=13,
+            ApiKey::Produce => 0..=13,
             ApiKey::Metadata => 0..=13,
             ApiKey::ApiVersions => 0..=4,
             ApiKey::InitProducerId => 0..=5,
             _ => return false,
         };
         let advertised = self.brokers.get(&broker).and_then(|b| b.versions.get(&(api as i16)));
+        // Brokers announce Produce 0 to 2 for the sake of old clients, and refuse them (KIP-896);
+        // where nothing else is announced, they are meant.
+        let meant = |max: i16| !old_produce::is_old(api, version) || max <= old_produce::NEWEST;
         spoken.contains(&version)
-            && advertised.is_some_and(|&(min, max)| (min..=max).contains(&version))
+            && advertised.is_some_and(|&(min, max)| (min..=max).contains(&version) && meant(max))
     }
 
     /// Notes what a Produce request holds, and what it may not hold.
-    fn produce_body(&mut self, at: Instant, id: ConnId, request: &ProduceRequest) -> RequestBody {
+    fn produce_body(
+        &mut self,
+        at: Instant,
+        id: ConnId,
+        version: i16,
+        request: &ProduceRequest,
+    ) -> RequestBody {
         let mut batches: Vec<ReceivedBatch> = Vec::new();
         for topic in &request.topic_data {
             let topic_id = Uuid(*topic.topic_id.as_bytes());
@@ -148,7 +162,11 @@ impl Cluster {
                 }
                 let records = data.records.clone();
                 let bytes = records.as_ref().map_or(0, Bytes::len);
-                let batch = match records.map(Batch::parse) {
+                let read = |records| match version <= old_produce::NEWEST {
+                    true => old_produce::batch(records, version).map(|(batch, _)| batch),
+                    false => Batch::parse(records).map_err(|error| error.to_string()),
+                };
+                let batch = match records.map(read) {
                     Some(Ok(batch)) => {
                         let flaw =
                             self.config.verify_batches.then(|| batch.check().err()).flatten();
@@ -303,7 +321,12 @@ fn encode(
         .with_correlation_id(request.correlation_id)
         .encode(&mut buffer, request.api.response_header_version(version))
         .map_err(|error| format!("{error:#}"))?;
-    response.encode(&mut buffer, version).map_err(|error| format!("{error:#}"))?;
+    match response {
+        ResponseKind::Produce(response) if old_produce::is_old(request.api, version) => {
+            old_produce::encode(response, version, &mut buffer);
+        }
+        _ => response.encode(&mut buffer, version).map_err(|error| format!("{error:#}"))?,
+    }
     let length = i32::try_from(buffer.len() - 4).map_err(|error| error.to_string())?;
     buffer[..4].copy_from_slice(&length.to_be_bytes());
     Ok(buffer.into())

@@ -6,6 +6,7 @@ mod conn;
 mod control;
 mod dispatch;
 mod observe;
+mod old_produce;
 mod produce;
 mod producer_state;
 mod refuse;

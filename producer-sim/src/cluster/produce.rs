@@ -157,7 +157,7 @@ impl Context<'_> {
         let log_start = partition.log.start();
         let image = &partition.image;
         let judged = (|| {
-            let batch = refuse::form(records, self.version, self.transactional_id)?;
+            let (batch, size) = refuse::form(records, self.version, self.transactional_id)?;
             if !matches!(self.acks, -1..=1) {
                 return Err(ResponseError::InvalidRequiredAcks.into());
             }
@@ -168,7 +168,8 @@ impl Context<'_> {
             if self.acks == -1 && image.isr.len() < min_insync {
                 return Err(ResponseError::NotEnoughReplicas.into());
             }
-            refuse::content(&batch, &config, self.wall_clock, &format!("{name}-{index}"))?;
+            let name = format!("{name}-{index}");
+            refuse::content(&batch, size, &config, self.wall_clock, &name)?;
             match partition.producers.judge(&batch.header) {
                 Verdict::Refuse(error) => Err(Refusal::in_log(error)),
                 verdict => Ok((batch, verdict)),

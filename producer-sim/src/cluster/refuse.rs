@@ -1,6 +1,7 @@
 //! Why a broker refuses a batch: its checks in its own order.
 
 use super::config::TopicConfig;
+use super::old_produce;
 use crate::records::{Batch, Codec, RecordsError};
 use kafka_protocol::ResponseError;
 
@@ -29,12 +30,17 @@ impl Refusal {
     }
 }
 
-/// First check: is there exactly one batch, in today's format, with a codec of this version?
+/// First check: is there exactly one batch, in the version's format, with a codec of this version?
+/// Gives it with the size that counts against the topic's limit.
 pub(super) fn form(
     records: bytes::Bytes,
     version: i16,
     transactional_id: Option<&str>,
-) -> Result<Batch, Refusal> {
+) -> Result<(Batch, usize), Refusal> {
+    if version <= old_produce::NEWEST {
+        return old_produce::batch(records, version)
+            .map_err(|_| ResponseError::CorruptMessage.into());
+    }
     let batch = Batch::parse(records).map_err(|error| match error {
         RecordsError::Length(_) => Refusal::from(ResponseError::CorruptMessage),
         _ => ResponseError::InvalidRecord.into(),
@@ -50,12 +56,14 @@ pub(super) fn form(
             Some(_) => ResponseError::InvalidProducerIdMapping.into(),
         });
     }
-    Ok(batch)
+    let size = batch.bytes().len();
+    Ok((batch, size))
 }
 
 /// The checks of the log, after acks and leader: base offset, size, CRC, header, records.
 pub(super) fn content(
     batch: &Batch,
+    size: usize,
     config: &TopicConfig,
     wall_clock: i64,
     partition_name: &str,
@@ -64,7 +72,7 @@ pub(super) fn content(
     if header.base_offset != 0 {
         return Err(Refusal::in_log(ResponseError::InvalidRecord));
     }
-    if batch.bytes().len() > config.max_message_bytes {
+    if size > config.max_message_bytes {
         return Err(ResponseError::MessageTooLarge.into());
     }
     if batch.check_crc().is_err() {

@@ -56,6 +56,19 @@ impl Cursor {
         }
     }
 
+    /// A length in four bytes and that many bytes; the inner `None` is null (length -1).
+    pub(super) fn sized_bytes(&mut self) -> Option<Option<Bytes>> {
+        match self.i32()? {
+            -1 => Some(None),
+            len => self.split(usize::try_from(len).ok()?).map(|part| Some(part.0)),
+        }
+    }
+
+    /// A checksum of what is left.
+    pub(super) fn checksum(&self, algorithm: crc_fast::CrcAlgorithm) -> u64 {
+        crc_fast::checksum(algorithm, &self.0)
+    }
+
     fn unsigned(&mut self, max_bytes: u32) -> Option<u64> {
         let mut value = 0_u64;
         for i in 0..max_bytes {

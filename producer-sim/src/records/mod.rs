@@ -1,4 +1,4 @@
-//! A small strict reader of record batches (magic 2), written apart from the producer's own codec.
+//! A small strict reader of record batches (magic 2) and of the older message sets, written apart from the producer's own codec.
 //!
 //! It is the second opinion on everything a producer writes: each length is checked against the
 //! bytes at hand, and no byte may be left over, neither behind the batch, nor behind the compressed
@@ -6,8 +6,10 @@
 
 mod compression;
 mod cursor;
+mod message_set;
 
 pub use compression::Codec;
+pub use message_set::MessageSet;
 
 use bytes::Bytes;
 use cursor::Cursor;

@@ -6,6 +6,7 @@ mod acc;
 mod cmp;
 mod cod;
 mod mem;
+mod old;
 mod pain;
 mod prt;
 mod rig;

@@ -71,11 +71,15 @@ impl Topic {
 
     /// Only the name: the cluster creates the topic when it is first asked for.
     pub(crate) fn named(bootstrap: &str, purpose: &str) -> Self {
+        Self { name: Self::name(purpose), bootstrap: bootstrap.to_owned() }
+    }
+
+    /// A name for a topic that is not deleted, which today's tools cannot do on old brokers.
+    pub(crate) fn name(purpose: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("producer-test-{purpose}-{now}-{count}");
-        Self { name, bootstrap: bootstrap.to_owned() }
+        format!("producer-test-{purpose}-{now}-{count}")
     }
 
     fn tool(&self, arguments: &[&str]) {

@@ -7,13 +7,15 @@
 //!   each codec.
 //! - `KAFKA_BOOTSTRAP_THREE`: the three brokers that `scripts/kafka.sh start three` has started,
 //!   because they are killed. `KAFKA_TEST_CHAOS_RECORDS` records flow meanwhile.
-//! - `KAFKA_BOOTSTRAP_LEGACY`: a broker older than 0.11.
+//! - `KAFKA_BOOTSTRAP_LEGACY`: a broker of 0.10, which is read back with a console consumer of its
+//!   age.
 //!
 //! `scripts/real-kafka-tests.sh` does all of it. What is in the topics is read back with Kafka's
 //! own console consumer and compared byte by byte.
 
 mod chaos;
 mod kafka;
+mod legacy;
 mod records;
 mod refusal;
 mod roundtrip;

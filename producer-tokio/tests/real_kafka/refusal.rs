@@ -6,30 +6,6 @@ use producer_tokio::{Config, Producer, Record};
 
 use crate::kafka::{Topic, bootstrap, run};
 
-/// A broker from before record batches: the error names the broker, what it lacks, and both
-/// version ranges.
-#[tokio::test]
-async fn a_broker_that_is_too_old_is_named() {
-    let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
-    for (idempotence, missing) in [
-        (true, "InitProducerId: we speak 0 to 5, the broker does not announce it"),
-        (false, "Produce: we speak 3 to 13, the broker announces 0 to 2"),
-    ] {
-        let mut config = Config::new(&bootstrap);
-        config.max_block = Duration::from_secs(10);
-        config.enable_idempotence = Some(idempotence);
-        let producer = Producer::new(config).expect("valid settings");
-        let error = match producer.send(Record::to("anything").value("v")).await {
-            Err(error) => error.to_string(),
-            Ok(delivery) => delivery.await.expect_err("cannot be delivered").to_string(),
-        };
-        for part in [bootstrap.as_str(), missing] {
-            assert!(error.contains(part), "{part:?} is not in: {error}");
-        }
-        producer.close(Duration::from_secs(1)).await;
-    }
-}
-
 /// The topic's own limit is below the producer's: the batch is split, and what is alone too
 /// large fails with Kafka's name for it.
 #[tokio::test]
