@@ -44,7 +44,7 @@ pub struct JobResult {
 pub(crate) enum Outcome {
     Sealed(SealedBatch),
     Split(Vec<Piece>),
-    Headers(WithHeaders),
+    Headers(Box<WithHeaders>),
     Failed,
 }
 

@@ -82,7 +82,7 @@ pub(crate) enum Sealed {
     /// The set would have been longer than the limit.
     Pieces(Vec<Piece>),
     /// Some records have headers, which the format has no place for. Nothing was sealed.
-    Headers(WithHeaders),
+    Headers(Box<WithHeaders>),
 }
 
 /// A batch of which some records cannot go to an old broker.
@@ -115,7 +115,7 @@ pub(crate) fn seal_as(raw: &RawBatch, how: &Sealing) -> Option<Sealed> {
     }
     if !refused.is_empty() {
         let rest = without(&plain, &refused)?;
-        return Some(Sealed::Headers(WithHeaders { whole: plain, rest, refused }));
+        return Some(Sealed::Headers(Box::new(WithHeaders { whole: plain, rest, refused })));
     }
     if len > how.limit && raw.count > 1 {
         return split(&plain, how.limit, how).ok().map(Sealed::Pieces);

@@ -106,7 +106,7 @@ impl Producer {
             Outcome::Split(pieces) => {
                 self.replace_by_pieces(slot, pieces);
             }
-            Outcome::Headers(found) => self.on_headers_found(slot, found),
+            Outcome::Headers(found) => self.on_headers_found(slot, *found),
             Outcome::Failed => {
                 let error = self.local_error(slot, ProduceErrorKind::Job);
                 self.batches[slot].state = State::Queued;
