@@ -48,7 +48,7 @@ fn contract_01_bad_bytes_close_that_connection_and_others_go_on() {
 fn contract_02_an_earlier_now_counts_as_the_last_one() {
     let mut world = warm(1, 1, config());
     world.cluster.set_up(1, false);
-    world.run_for(ms(10));
+    world.run_for(Duration::from_secs(60));
     let (early, late) = (Instant::from_millis(5), world.now());
     batch(&mut world, 0, &["first"]);
     let before = (world.producer.poll_timeout(), world.trace_hash());
@@ -390,4 +390,30 @@ fn contract_11_nothing_goes_to_a_broker_that_is_known_not_to_lead() {
         world.assert_clean();
         world.assert_exactly_once();
     }
+}
+
+#[test]
+fn contract_11_what_waits_for_its_turn_at_the_old_leader_goes_to_the_new_one() {
+    let mut config = config();
+    config.max_in_flight_requests_per_connection = 1;
+    config.metadata_max_age = ms(200);
+    let mut world = warm(2, 3, config);
+    let (old, new) = (leader(&world, 0), leader(&world, 1));
+    assert_eq!(leader(&world, 2), old);
+    let held = world.cluster.inject(Rule::on(ApiKey::Produce).partition("t", 2).hold());
+    batch(&mut world, 2, &["in flight"]);
+    world.run_for(ms(2));
+    let waiting = batch(&mut world, 0, &["waits"])[0];
+    world.cluster.move_leader("t", 0, Some(new));
+    world.run_for(Duration::from_secs(1));
+    release(&mut world, held);
+    assert!(settle(&mut world));
+    assert!(is_delivered(&world, waiting));
+    let asked: Vec<i32> = produces(&world)
+        .iter()
+        .filter(|request| request.batches().iter().any(|batch| batch.partition == 0))
+        .map(|request| request.broker)
+        .collect();
+    assert_eq!(asked, [old, new], "the first record, and the one that waited");
+    world.assert_clean();
 }
