@@ -46,7 +46,7 @@ fn contract_01_bad_bytes_close_that_connection_and_others_go_on() {
 
 #[test]
 fn contract_02_an_earlier_now_counts_as_the_last_one() {
-    let mut world = warm(1, 1, config());
+    let mut world = warm(1, 2, config());
     world.cluster.set_up(1, false);
     world.run_for(Duration::from_secs(60));
     let (early, late) = (Instant::from_millis(5), world.now());
@@ -61,7 +61,7 @@ fn contract_02_an_earlier_now_counts_as_the_last_one() {
     let topic = world.topic("t");
     let record = producer_proto::Record {
         topic,
-        partition: Some(0),
+        partition: Some(1),
         timestamp: 0,
         key: None,
         value: Some(b"second"),
