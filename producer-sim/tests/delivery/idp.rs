@@ -218,6 +218,41 @@ fn idp_14_drain_after_expiry_under_load() {
 }
 
 #[test]
+fn idp_14_late_requests_behind_an_expired_one_double_nothing() {
+    // Two batches are sent shortly before the first expires; their connection breaks, and both
+    // requests arrive after the second has been refused for the gap before it.
+    for late in (100..400).step_by(20) {
+        let mut config = config();
+        config.linger = ms(900);
+        config.request_timeout = ms(300);
+        config.delivery_timeout = Some(ms(1_200));
+        config.batch_size = 200;
+        let mut world = warm(1, 1, config);
+        let first = world.send_to("t", 0, &[b'1'; 100]);
+        world.run_for(ms(850));
+        world.set_latency(ms(20));
+        let second = world.send_to("t", 0, &[b'2'; 110]);
+        let now = world.now();
+        world.producer.flush(now);
+        world.run_for(ms(5));
+        assert_eq!(world.producer.stats().produce_requests, 3, "both are on their way");
+        // Nothing gets through before the first has expired.
+        world.reset(1, Fate::ArriveAfter(ms(345 + late)));
+        world.cluster.set_up(1, false);
+        world.run_for(ms(345));
+        world.cluster.set_up(1, true);
+        world.set_latency(ms(1));
+        assert_eq!(failure(&world, first).1, PossiblyPersisted);
+        assert!(world.settle());
+        world.run_for(Duration::from_secs(10));
+        assert_ne!(world.outcome(second).unwrap().persistence(), Some(NotPersisted));
+        world.assert_clean();
+        world.assert_exactly_once();
+        assert_empty(&world);
+    }
+}
+
+#[test]
 fn idp_16_possibly_written_n_of_5() {
     for n in 1..=5_i32 {
         let mut world = warm(1, 1, config());

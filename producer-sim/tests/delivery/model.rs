@@ -60,9 +60,10 @@ fn config(draws: &mut Draws) -> Config {
 
 /// How late a request may be: within the time of a retry, or beyond everything.
 fn lateness(draws: &mut Draws) -> Duration {
-    match draws.below(3) {
+    match draws.below(4) {
         0 => draws.millis(60),
-        1 => draws.millis(3_000),
+        1 => draws.millis(500),
+        2 => draws.millis(3_000),
         _ => Duration::from_secs(60),
     }
 }
