@@ -2,8 +2,10 @@
 
 use crate::rig::*;
 use producer_proto::Persistence::{NotPersisted, PossiblyPersisted};
-use producer_proto::{ErrorCode, Event, ProduceErrorKind, PushError};
-use producer_sim::{ApiKey, Fate, Instant, NewRecord, ResponseError, ResponseKind, Rule, World};
+use producer_proto::{ConnectErrorKind, ErrorCode, Event, ProduceErrorKind, PushError};
+use producer_sim::{
+    ApiKey, Fate, Instant, NewRecord, Reach, ResponseError, ResponseKind, Rule, World,
+};
 use std::time::Duration;
 
 fn init_requests(world: &World) -> Vec<Instant> {
@@ -221,12 +223,14 @@ fn idp_14_drain_after_expiry_under_load() {
 fn idp_14_late_requests_behind_an_expired_one_double_nothing() {
     // Two batches are sent shortly before the first expires; their connection breaks, and both
     // requests arrive after the second has been refused for the gap before it.
-    for late in (100..400).step_by(20) {
+    for late in (0..200).step_by(10) {
         let mut config = config();
         config.linger = ms(900);
         config.request_timeout = ms(300);
         config.delivery_timeout = Some(ms(1_200));
         config.batch_size = 200;
+        config.reconnect_backoff = Some(ms(10));
+        config.reconnect_backoff_max = Some(ms(10));
         let mut world = warm(1, 1, config);
         let first = world.send_to("t", 0, &[b'1'; 100]);
         world.run_for(ms(850));
@@ -238,9 +242,9 @@ fn idp_14_late_requests_behind_an_expired_one_double_nothing() {
         assert_eq!(world.producer.stats().produce_requests, 3, "both are on their way");
         // Nothing gets through before the first has expired.
         world.reset(1, Fate::ArriveAfter(ms(345 + late)));
-        world.cluster.set_up(1, false);
+        world.set_broker_reach(1, Reach::Fails(ConnectErrorKind::Refused));
         world.run_for(ms(345));
-        world.cluster.set_up(1, true);
+        world.set_broker_reach(1, Reach::Normal);
         world.set_latency(ms(1));
         assert_eq!(failure(&world, first).1, PossiblyPersisted);
         assert!(world.settle());
