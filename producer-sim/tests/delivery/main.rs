@@ -8,6 +8,7 @@ mod contract;
 mod direct;
 mod hostile;
 mod idp;
+mod idp_late;
 mod model;
 mod ord;
 mod pain;

@@ -3,12 +3,13 @@
 //! than anybody waits, leaders that move, records that expire. In the end, when the last late
 //! request has arrived, what the producer said is held against the logs.
 
-use crate::rig::{Draws, assert_empty, ms, to};
+use crate::rig::{Draws, assert_empty, ms, produces, to};
 use producer_proto::{Codec, Config, Event, Persistence, Receipt};
 use producer_sim::{
-    ApiKey, Cluster, ClusterConfig, Cut, Fate, Jobs, ResponseError, Rule, TopicConfig, World,
+    ApiKey, Cluster, ClusterConfig, Cut, Fate, Jobs, ReceivedRequest, ResponseError, ResponseKind,
+    Rule, TopicConfig, World,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const BROKERS: i32 = 2;
@@ -105,6 +106,15 @@ fn heal(world: &mut World, draws: &mut Draws, partitions: i32) {
     }
 }
 
+/// Every producer id comes in its last epoch but one.
+fn near_the_last_epoch() -> Rule {
+    Rule::on(ApiKey::InitProducerId).always().edit_response(|response| {
+        if let ResponseKind::InitProducerId(response) = response {
+            response.producer_epoch = i16::MAX - 1;
+        }
+    })
+}
+
 /// One run; gives the world when everything has come to its end.
 fn run(seed: u64) -> World {
     let mut draws = Draws::new(seed);
@@ -116,6 +126,9 @@ fn run(seed: u64) -> World {
     world.set_cut(draws.pick(&[Cut::Whole, Cut::Every(1), Cut::Edge(1)]));
     if draws.one_in(3) {
         world.set_jobs(Jobs::After(draws.millis(30)));
+    }
+    if draws.one_in(4) {
+        world.cluster.inject(near_the_last_epoch());
     }
     let mut pushed: Vec<Receipt> = Vec::new();
     for i in 0..RECORDS {
@@ -141,8 +154,14 @@ fn run(seed: u64) -> World {
     world
 }
 
-/// Values in each log, pushes in order: nothing is there twice, or before an older record.
+/// Values in each log, pushes in order: nothing is there twice, or before an older record. A new
+/// producer id (after 32,768 epochs) cannot fence late requests of the old one.
 fn assert_logs_in_order(world: &World) {
+    let batches = produces(world).into_iter().flat_map(ReceivedRequest::batches);
+    let ids = batches.map(|batch| batch.header.as_ref().unwrap().producer_id);
+    if ids.collect::<BTreeSet<_>>().len() > 1 {
+        return;
+    }
     for partition in 0..3 {
         let values = world.values("t", partition);
         assert!(values.is_sorted_by(|a, b| a < b), "log of partition {partition}: {values:?}");
@@ -196,5 +215,5 @@ fn random_faults_break_no_promise() {
     assert!(absent > all / 20, "only {absent} of {all} certainly failed");
     assert!(in_doubt > all / 20, "only {in_doubt} of {all} in doubt");
     let counts = (bumps, splits, retries);
-    assert!(bumps > RUNS / 4 && splits > RUNS / 50 && retries > RUNS, "too quiet: {counts:?}");
+    assert!(bumps > RUNS / 4 && splits > RUNS / 100 && retries > RUNS, "too quiet: {counts:?}");
 }
