@@ -46,6 +46,8 @@ pub fn pair<S: Read + Write>(
         drained: Drained::default(),
         buffer: vec![0; READ_BUFFER].into(),
         is_closed: false,
+        #[cfg(feature = "metrics")]
+        meter: crate::metrics::Meter::new(config),
     };
     Ok((Handle::new(shared), driver))
 }
@@ -121,6 +123,8 @@ pub struct Driver<S> {
     drained: Drained,
     buffer: Box<[u8]>,
     is_closed: bool,
+    #[cfg(feature = "metrics")]
+    meter: crate::metrics::Meter,
 }
 
 impl<S: Read + Write> Driver<S> {
@@ -173,6 +177,13 @@ impl<S: Read + Write> Driver<S> {
     /// Does all there is to do, up to a limit. `waker` is what wakes the adapter from the sleep
     /// that may follow; it can be called from any thread, also during the turn.
     pub fn turn(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
+        let next = self.turn_round(environment, waker);
+        #[cfg(feature = "metrics")]
+        let next = self.meter.report(StdInstant::now(), self.shared.stats(), next);
+        next
+    }
+
+    fn turn_round(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
         for _ in 0..ROUNDS {
             self.transfer();
             let sleep = self.drain(waker);

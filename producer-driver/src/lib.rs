@@ -35,6 +35,8 @@ mod interceptor;
 mod job;
 #[cfg(feature = "net")]
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod record;
 mod replies;
 mod seed;
