@@ -37,6 +37,12 @@ mod runtime;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+/// The examples for those who come from another client, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-java.md")]
+#[doc = include_str!("../../docs/from-sarama.md")]
+struct Guides;
+
 use std::ops::Deref;
 
 use producer_driver::{pair, system_seed};
