@@ -156,6 +156,26 @@ fn a_lone_awaited_record_does_not_wait_for_linger() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+/// Its job comes up when bytes are to be handed out, after all else that there was to do: before
+/// the driver sleeps, it must be done.
+#[test]
+fn a_lone_compressed_record_is_not_left_with_its_job() {
+    let mut rig = Rig::new(|config| {
+        config.linger = Duration::from_millis(5);
+        config.compression_type = producer_driver::proto::Codec::Lz4;
+    });
+    let send = |rig: &Rig| rig.handle.send(Record::to("orders").partition(0).value("x"));
+    let first = send(&rig);
+    let first = rig.run(first).unwrap();
+    rig.run(first).unwrap();
+    let before = rig.handle.stats().produce_requests;
+    let second = send(&rig);
+    std::thread::sleep(Duration::from_millis(6));
+    rig.turn();
+    assert_eq!(rig.handle.stats().produce_requests, before + 1);
+    drop(second);
+}
+
 #[test]
 fn an_idle_driver_sleeps_until_a_deadline_that_lies_ahead() {
     let mut rig = Rig::new(|_| ());
