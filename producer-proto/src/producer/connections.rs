@@ -23,6 +23,8 @@ pub(super) enum Ending {
     Lost(DisconnectReason),
     /// The peer broke the protocol, as the text says.
     Protocol(String),
+    /// The peer closed it when it was asked for its versions.
+    Unanswered,
     /// It took too long to become ready.
     SetupTimeout,
     /// A request took too long.
@@ -44,6 +46,9 @@ impl Ending {
             Self::Lost(DisconnectReason::Eof) => "the peer closed the connection".to_owned(),
             Self::Lost(DisconnectReason::Reset) => "the connection was reset".to_owned(),
             Self::Lost(_) => "the connection was lost".to_owned(),
+            Self::Unanswered => "the peer closed the connection when asked for its versions \
+                                 (brokers before 0.10 do so: see assume.broker.version)"
+                .to_owned(),
             Self::Protocol(text) => text.clone(),
             Self::SetupTimeout => "the connection took too long to set up".to_owned(),
             Self::RequestTimeout => "no answer within request.timeout.ms".to_owned(),
@@ -232,8 +237,11 @@ impl Producer {
         };
         if conn.state != ConnState::Closing {
             let was_ready = conn.is_ready();
+            let is_asked = matches!(conn.state, ConnState::Negotiating { .. });
+            let is_unanswered = is_asked && reason == DisconnectReason::Eof;
             conn.state = ConnState::Closing;
-            self.end_requests(id, was_ready, &Ending::Lost(reason));
+            let ending = if is_unanswered { Ending::Unanswered } else { Ending::Lost(reason) };
+            self.end_requests(id, was_ready, &ending);
         }
         self.drop_connection(id);
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 pub(crate) const BATCHES: &str = include_str!("golden/batches.jsonl");
+pub(crate) const MESSAGE_SETS: &str = include_str!("golden/message_sets.jsonl");
 
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap())

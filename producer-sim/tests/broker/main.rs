@@ -5,6 +5,7 @@
 mod client;
 mod exchanges;
 mod golden;
+mod message_sets;
 #[cfg(feature = "net")]
 mod net;
 mod records;

@@ -266,3 +266,17 @@ fn con_08_setup_timeout_covers_the_whole_setup() {
     assert_delivered(&world, ready);
     world.assert_clean();
 }
+
+#[test]
+fn a_broker_that_closes_when_asked_for_its_versions_names_the_setting_for_old_brokers() {
+    let mut cluster = cluster(1, 1);
+    cluster.remove_api(1, ApiKey::ApiVersions);
+    cluster.inject(Rule::on(ApiKey::ApiVersions).close_before().always());
+    let mut world = World::new(cluster, config()).unwrap();
+    world.topic("t");
+    world.run_for(ms(500));
+    let text = world.producer.connection_trouble().unwrap().to_string();
+    for part in ["broker-1:9092", "versions", "assume.broker.version"] {
+        assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+}
