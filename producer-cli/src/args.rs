@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::runtime::Runtime;
+
 /// Send records to Apache Kafka, measure how fast that goes, or serve an embedded cluster.
 #[derive(Debug, Parser)]
 #[command(name = "producer", version, about, propagate_version = true)]
@@ -32,7 +34,7 @@ pub(crate) struct SendArgs {
     /// Topic of the records that do not name their own
     #[arg(long, value_name = "TOPIC")]
     pub(crate) topic: String,
-    /// Async runtime to run the producer on
+    /// What to run the producer on
     #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
     pub(crate) runtime: Runtime,
     /// A setting under its Kafka name, e.g. linger.ms=20; may be repeated, the last one counts
@@ -115,7 +117,7 @@ pub(crate) struct PerfArgs {
     /// Folder of the payload files
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
-    /// Async runtime to run the producer on
+    /// What to run the producer on
     #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
     pub(crate) runtime: Runtime,
 }
@@ -132,13 +134,6 @@ pub(crate) struct ServeArgs {
     /// Partitions of each topic; topics appear when they are asked for
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=100_000))]
     pub(crate) partitions: i32,
-}
-
-/// The runtimes that there is an adapter for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Runtime {
-    /// tokio
-    Tokio,
 }
 
 /// What a line of input is.
@@ -217,9 +212,13 @@ mod tests {
 
     #[test]
     fn a_runtime_without_an_adapter_is_a_usage_error() {
-        let error = parse(&["send", "--topic", "t", "--runtime", "smol"]).unwrap_err();
+        let error = parse(&["send", "--topic", "t", "--runtime", "glib"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("tokio"), "{error}");
+        for known in ["tokio", "mio", "smol"] {
+            assert!(error.to_string().contains(known), "{error}");
+            let send = parse(&["send", "--topic", "t", "--runtime", known]);
+            assert!(send.is_ok() && parse(&["perf", "--runtime", known]).is_ok());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod embedded;
 mod input;
 mod perf;
 mod report;
+mod runtime;
 mod send;
 mod serve;
 mod settings;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tokio::runtime::Builder;
 
-use args::{Cli, Command, Runtime};
+use args::{Cli, Command};
 
 /// Some records failed, or were not readable.
 const FAILED: u8 = 1;
@@ -25,30 +26,16 @@ const USAGE: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         // The report may block on its pipe: the producer goes on, on a thread of its own.
-        Command::Send(args) => match args.runtime {
-            Runtime::Tokio => {
-                on_tokio(Builder::new_multi_thread().worker_threads(1), send::run(args))
-            }
-        },
-        // On one thread nothing is handed over between two.
-        Command::Perf(args) => match args.runtime {
-            Runtime::Tokio => on_tokio(&mut Builder::new_current_thread(), perf::run(args)),
-        },
-        Command::Serve(args) => on_tokio(&mut Builder::new_current_thread(), serve::run(args)),
+        Command::Send(args) => {
+            runtime::on_tokio(Builder::new_multi_thread().worker_threads(1), send::run(args))
+        }
+        Command::Perf(args) => perf::run(&args),
+        Command::Serve(args) => {
+            runtime::on_tokio(&mut Builder::new_current_thread(), serve::run(args))
+        }
     };
     result.unwrap_or_else(|error| {
         eprintln!("producer: {error}");
         USAGE.into()
     })
-}
-
-fn on_tokio(
-    runtime: &mut Builder,
-    work: impl Future<Output = Result<ExitCode, String>>,
-) -> Result<ExitCode, String> {
-    let runtime = runtime.enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
-    let result = runtime.block_on(work);
-    // A read of standard input that never returns must not hold up the end.
-    runtime.shutdown_background();
-    result
 }

@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use producer_tokio::{Config, Delivery, Producer, Record, Topic};
+use producer_tokio::{Config, Delivery, Handle, Record, Topic};
 
 use crate::args::PerfArgs;
+use crate::runtime::Runtime;
 use crate::{FAILED, settings};
 use payload::Payload;
 use result::{Latencies, Span, Usage, latency_line, throughput_line};
@@ -22,16 +23,18 @@ const LOOK_EVERY: u64 = 128;
 const CLOSE: Duration = Duration::from_secs(10);
 
 /// Runs the command. `Err` is for wrong options, settings or payload files.
-pub(crate) async fn run(args: PerfArgs) -> Result<ExitCode, String> {
+pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
     let payload = Payload::load(&args.data, args.size, args.keyed)?;
-    let producer = Producer::new(config(&args)?).map_err(|error| error.to_string())?;
-    let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
-    let load = Load { producer: &producer, topic: &topic, payload: &payload };
-    let (line, errors) =
-        if args.latency { load.latency(&args).await? } else { load.throughput(&args).await? };
-    println!("{line}");
-    producer.close(CLOSE).await;
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
+    args.runtime.run(config(args)?, async |producer| {
+        let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
+        let load =
+            Load { runtime: args.runtime, producer: &producer, topic: &topic, payload: &payload };
+        let (line, errors) =
+            if args.latency { load.latency(args).await? } else { load.throughput(args).await? };
+        println!("{line}");
+        producer.close(CLOSE).await;
+        Ok(if errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
+    })
 }
 
 /// The options that stand for settings.
@@ -51,7 +54,8 @@ fn config(args: &PerfArgs) -> Result<Config, String> {
 }
 
 struct Load<'a> {
-    producer: &'a Producer,
+    runtime: Runtime,
+    producer: &'a Handle,
     topic: &'a Topic,
     payload: &'a Payload,
 }
@@ -81,7 +85,7 @@ impl<'a> Load<'a> {
             }
             if i % LOOK_EVERY == 0 {
                 // A send that need not wait does not give way: here the producer has its turn.
-                tokio::task::yield_now().await;
+                self.runtime.give_way().await;
                 results.look();
             }
         }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use producer_sim::NetCluster;
-use producer_tokio::{Config, Producer};
+use producer_tokio::Config;
 use tokio::sync::{mpsc, watch};
 
 use crate::args::SendArgs;
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, String> {
     let sources = open(&args)?;
     let (config, _embedded) = configure(&args)?;
     let buffer_memory = config.buffer_memory;
-    let producer = Producer::new(config).map_err(|error| error.to_string())?;
+    let producer = args.runtime.start(config)?;
     let progress = Progress::new(&args.files);
     let begin = Instant::now();
 

@@ -58,13 +58,6 @@ impl Span {
     }
 }
 
-/// The name under which the numbers stand.
-fn peer(args: &PerfArgs) -> &'static str {
-    match args.runtime {
-        crate::args::Runtime::Tokio => "producer-tokio",
-    }
-}
-
 /// The line of a throughput run.
 pub(crate) fn throughput_line(args: &PerfArgs, span: &Span) -> String {
     let (seconds, user, system) = (span.seconds(), span.user(), span.system());
@@ -74,7 +67,7 @@ pub(crate) fn throughput_line(args: &PerfArgs, span: &Span) -> String {
         "{{\"peer\":\"{}\",\"records\":{},\"seconds\":{seconds:.4},\"records_per_s\":{:.0},\
          \"MB_per_s\":{:.1},\"user_cpu_s\":{user:.4},\"sys_cpu_s\":{system:.4},\
          \"cpu_ns_per_record\":{:.1},\"max_rss_kb\":{},\"errors\":{}}}",
-        peer(args),
+        args.runtime.adapter(),
         args.records,
         records / seconds,
         records * record_size as f64 / seconds / 1e6,
@@ -109,7 +102,7 @@ pub(crate) fn latency_line(args: &PerfArgs, span: &Span, latencies: &Latencies) 
         "{{\"peer\":\"{}\",\"latency\":true,\"records\":{},\"seconds\":{:.4},\"mean_us\":{:.1},\
          \"p50_us\":{:.1},\"p99_us\":{:.1},\"p999_us\":{:.1},\"min_us\":{:.1},\"max_us\":{:.1},\
          \"cpu_us_per_send\":{:.2},\"max_rss_kb\":{},\"errors\":{}}}",
-        peer(args),
+        args.runtime.adapter(),
         args.records,
         span.seconds(),
         latencies.mean() / 1e3,

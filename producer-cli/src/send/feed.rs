@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use producer_tokio::proto::Header;
-use producer_tokio::{Producer, Record, SendError, SendErrorKind};
+use producer_tokio::{Handle, Record, SendError, SendErrorKind};
 use tokio::sync::{mpsc, watch};
 
 use super::outcomes::Message;
@@ -21,7 +21,7 @@ struct NobodyListens;
 type Flow = Result<(), NobodyListens>;
 
 pub(super) struct Feed {
-    producer: Producer,
+    producer: Handle,
     /// For records that name no topic.
     topic: String,
     messages: mpsc::Sender<Message>,
@@ -35,7 +35,7 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(
-        producer: Producer,
+        producer: Handle,
         buffer_memory: usize,
         topic: String,
         messages: mpsc::Sender<Message>,

@@ -3,11 +3,40 @@
 
 mod program;
 
+use std::process::Command;
 use std::time::Duration;
 
 use producer_sim::{ApiKey, Output, ResponseError, Rule, TopicConfig};
 use program::{Dialog, cluster, send, send_json};
 use serde_json::json;
+
+#[test]
+fn every_runtime_sends_and_loads() {
+    let folder = std::env::temp_dir().join(format!("producer-runtimes-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("payload-10.bin"), [7; 40]).unwrap();
+    for runtime in ["tokio", "mio", "smol"] {
+        let cluster = cluster();
+        let input = "{\"value\":\"a\",\"partition\":0,\"repeat\":100}\n";
+        let output = send_json(&cluster, &["--runtime", runtime], input);
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+        assert_eq!(cluster.with(|cluster| cluster.log("t", 0)).len(), 100);
+
+        let output = program::run(
+            Command::new(env!("CARGO_BIN_EXE_producer"))
+                .args(["perf", "--topic", "p", "--records", "1000", "--warmup", "10"])
+                .args(["--size", "10", "--runtime", runtime, "--bootstrap", &cluster.bootstrap()])
+                .arg("--data")
+                .arg(&folder),
+            "",
+        );
+        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+        assert!(output.stdout.contains(&format!("\"producer-{runtime}\"")), "{}", output.stdout);
+        let loaded = |partition| cluster.with(|cluster| cluster.log("p", partition)).len();
+        assert_eq!(loaded(0) + loaded(1), 1010);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
 
 #[test]
 fn every_record_gets_its_line_and_the_summary_is_last() {
@@ -282,7 +311,7 @@ fn interrupting_sends_what_was_read_and_reports() {
     // Answered when the record before it is with the producer.
     assert!(dialog.write(r#"{"op":"sleep","ms":1}"#));
     assert_eq!(dialog.read()["op"], "sleep");
-    let kill = std::process::Command::new("kill").args(["-INT", &dialog.id().to_string()]).status();
+    let kill = Command::new("kill").args(["-INT", &dialog.id().to_string()]).status();
     assert!(kill.unwrap().success());
     assert_eq!(dialog.read()["status"], "delivered");
     assert_eq!(dialog.read()["summary"]["delivered"], 1);

@@ -47,7 +47,13 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 /// Runs `producer send` on this input to its end.
 pub(crate) fn send(arguments: &[&str], input: &str) -> Output {
-    let mut child = command(arguments).spawn().expect("the program starts");
+    run(&mut command(arguments), input)
+}
+
+/// Runs a command on this input to its end.
+pub(crate) fn run(command: &mut Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
     // A program that ends before it reads its input closes the pipe.
     let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("the program ends");

@@ -1,0 +1,93 @@
+//! What the producer runs on: `--runtime`.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use producer_driver::Handle;
+use producer_tokio::Config;
+use tokio::runtime::Builder;
+
+/// The runtimes that there is an adapter for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Runtime {
+    /// tokio
+    Tokio,
+    /// mio, in a thread of its own
+    Mio,
+    /// smol
+    Smol,
+}
+
+impl Runtime {
+    /// Starts a producer from within a tokio runtime, which it shares if it is one for tokio;
+    /// else it is on a thread of its own. Whatever it runs on, the handle is the same.
+    pub(crate) fn start(self, config: Config) -> Result<Handle, String> {
+        match self {
+            Self::Tokio => producer_tokio::Producer::new(config)
+                .map(|producer| Handle::clone(&producer))
+                .map_err(|error| error.to_string()),
+            Self::Mio => mio(config),
+            Self::Smol => producer_smol::Producer::spawn(config)
+                .map(|producer| Handle::clone(&producer))
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Starts a producer and runs `work` with it, to its end. Both are on this thread, where
+    /// nothing is handed over between two; only the producer on mio has its own.
+    pub(crate) fn run(
+        self,
+        config: Config,
+        work: impl AsyncFnOnce(Handle) -> Result<ExitCode, String>,
+    ) -> Result<ExitCode, String> {
+        match self {
+            Self::Tokio => on_tokio(&mut Builder::new_current_thread(), async {
+                work(self.start(config)?).await
+            }),
+            Self::Mio => smol::block_on(work(mio(config)?)),
+            Self::Smol => {
+                let (producer, driver) =
+                    producer_smol::Producer::new(config).map_err(|error| error.to_string())?;
+                let executor = smol::LocalExecutor::new();
+                executor.spawn(driver).detach();
+                smol::block_on(executor.run(work(Handle::clone(&producer))))
+            }
+        }
+    }
+
+    /// The crate behind it, under whose name its numbers stand.
+    pub(crate) fn adapter(self) -> &'static str {
+        match self {
+            Self::Tokio => "producer-tokio",
+            Self::Mio => "producer-mio",
+            Self::Smol => "producer-smol",
+        }
+    }
+
+    /// Lets a producer on the same thread have its turn.
+    pub(crate) async fn give_way(self) {
+        match self {
+            Self::Tokio => tokio::task::yield_now().await,
+            Self::Mio => {}
+            Self::Smol => smol::future::yield_now().await,
+        }
+    }
+}
+
+fn mio(config: Config) -> Result<Handle, String> {
+    let producer = producer_mio::Producer::spawn(config).map_err(|error| error.to_string())?;
+    Ok(producer.handle().clone())
+}
+
+/// Runs `work` on a tokio runtime.
+pub(crate) fn on_tokio(
+    runtime: &mut Builder,
+    work: impl Future<Output = Result<ExitCode, String>>,
+) -> Result<ExitCode, String> {
+    let runtime = runtime.enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    let result = runtime.block_on(work);
+    // A read of standard input that never returns must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
