@@ -10,7 +10,8 @@
 //! # The run loop
 //!
 //! After every input and every call from the application side, drain: actions, transmits, events,
-//! in any order, until all are empty. Then sleep until a socket is ready or
+//! in any order, until [`has_output`](Producer::has_output) is false: handing out bytes may make a
+//! job, and its result more bytes. Then sleep until a socket is ready or
 //! [`poll_timeout`](Producer::poll_timeout).
 //!
 //! ```
@@ -42,25 +43,29 @@
 //!
 //! # let mut turns = 0;
 //! 'run: loop {
-//!     while let Some(action) = producer.poll_action() {
-//!         match action {
-//!             Action::Connect { conn, host, port, .. } => sockets.dial(conn, &host, port),
-//!             Action::Close { conn } => sockets.close(conn),
-//!             Action::Run(job) => producer.handle_input(clock(), Input::Done(job.run())),
-//!             _ => {}
-//!         }
-//!     }
-//!     while let Some(transmit) = producer.poll_transmit(clock()) {
-//!         sockets.queue(transmit); // a `bytes::Buf`; report progress as Input::Written
-//!     }
-//!     while let Some(event) = producer.poll_event() {
-//!         match event {
-//!             Event::Delivered { records, base_offset, .. } => {
-//!                 println!("{} records at {base_offset:?}", records.len());
+//!     while producer.has_output() {
+//!         while let Some(action) = producer.poll_action() {
+//!             match action {
+//!                 Action::Connect { conn, host, port, .. } => sockets.dial(conn, &host, port),
+//!                 Action::Close { conn } => sockets.close(conn),
+//!                 Action::Run(job) => producer.handle_input(clock(), Input::Done(job.run())),
+//!                 _ => {}
 //!             }
-//!             Event::Failed { error, persistence, .. } => println!("{error} ({persistence:?})"),
-//!             Event::Closed => break 'run,
-//!             _ => {}
+//!         }
+//!         while let Some(transmit) = producer.poll_transmit(clock()) {
+//!             sockets.queue(transmit); // a `bytes::Buf`; report progress as Input::Written
+//!         }
+//!         while let Some(event) = producer.poll_event() {
+//!             match event {
+//!                 Event::Delivered { records, base_offset, .. } => {
+//!                     println!("{} records at {base_offset:?}", records.len());
+//!                 }
+//!                 Event::Failed { error, persistence, .. } => {
+//!                     println!("{error} ({persistence:?})");
+//!                 }
+//!                 Event::Closed => break 'run,
+//!                 _ => {}
+//!             }
 //!         }
 //!     }
 //!     for input in sockets.wait(producer.poll_timeout()) {
