@@ -1,7 +1,6 @@
 //! Dials in progress: look-ups, attempts and their time.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -175,11 +174,5 @@ impl Environment for Dialler {
 
     fn notice(&mut self, event: &Event) {
         log(event);
-    }
-}
-
-impl fmt::Debug for Dialler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialler").field("dials", &self.dials.len()).finish_non_exhaustive()
     }
 }

@@ -35,7 +35,7 @@ mod resolve;
 mod sources;
 
 pub use event_loop::{EventLoop, StartError};
-pub use producer::{Producer, SyncError};
+pub use producer::Producer;
 pub use resolve::{Answer, Resolve};
 
 pub use producer_driver::api::*;

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use producer_driver::proto::Config;
-use producer_driver::{
-    Delivery, DeliveryError, Handle, Record, RecordMetadata, SendError, TopicRef,
-};
+use producer_driver::{Delivery, Handle, Record, RecordResult, SendError, TopicRef};
 
 use crate::event_loop::{EventLoop, StartError};
 
@@ -35,17 +33,6 @@ pub struct Producer {
 struct Thread {
     id: ThreadId,
     running: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Why [`Producer::send_sync`] has not delivered a record.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SyncError {
-    /// It was not accepted; nothing of it was kept.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// It was accepted and not delivered.
-    #[error(transparent)]
-    Delivery(#[from] DeliveryError),
 }
 
 impl Producer {
@@ -87,16 +74,13 @@ impl Producer {
     ///
     /// # Errors
     /// Why it was not accepted or not delivered.
-    pub fn send_sync(&self, record: Record<'_>) -> Result<RecordMetadata, SyncError> {
+    pub fn send_sync(&self, record: Record<'_>) -> RecordResult {
         Ok(self.send(record)?.wait()?)
     }
 
     /// Sends records and blocks until each is delivered or has failed: all results, in the order
     /// of the records. One that fails does not keep the others from being sent.
-    pub fn send_all<'a>(
-        &self,
-        records: impl IntoIterator<Item = Record<'a>>,
-    ) -> Vec<Result<RecordMetadata, SyncError>> {
+    pub fn send_all<'a>(&self, records: impl IntoIterator<Item = Record<'a>>) -> Vec<RecordResult> {
         let sent: Vec<_> = records.into_iter().map(|record| self.send(record)).collect();
         sent.into_iter().map(|sent| Ok(sent?.wait()?)).collect()
     }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{cluster, nowhere, order, values};
-use producer_mio::{Codec, Config, Persistence, Producer, Record, SendErrorKind, SyncError};
+use producer_mio::{Codec, Config, Persistence, Producer, Record, RecordError, SendErrorKind};
 use producer_sim::{ApiKey, NetCluster, Rule};
 
 fn spawn(net: &NetCluster) -> Producer {
@@ -87,7 +87,7 @@ fn a_topic_that_does_not_exist_is_named_and_fails_alone() {
     config.max_block = Duration::from_millis(40);
     let producer = Producer::spawn(config).unwrap();
     let results = producer.send_all([order("a"), Record::to("nothing").value("x"), order("b")]);
-    let [Ok(first), Err(SyncError::Send(error)), Ok(last)] = &results[..] else {
+    let [Ok(first), Err(RecordError::Send(error)), Ok(last)] = &results[..] else {
         panic!("{results:?}")
     };
     assert_eq!((first.offset, last.offset), (Some(0), Some(1)));
