@@ -39,6 +39,8 @@ mod log;
 mod metrics;
 mod record;
 mod replies;
+#[cfg(feature = "net")]
+mod resolve;
 mod seed;
 mod session;
 mod shared;
@@ -66,6 +68,8 @@ pub use job::Work;
 #[cfg(feature = "net")]
 pub use log::log;
 pub use record::{Record, Topic, TopicRef};
+#[cfg(feature = "net")]
+pub use resolve::{Answer, Resolve, Resolved, on_a_thread};
 pub use seed::system_seed;
 pub use session::{Filled, FlushEnd, Flushed, Session};
 #[cfg(feature = "net")]

@@ -5,12 +5,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::Waker;
 use std::time::Instant;
 
 use producer_driver::proto::{ConnectErrorKind, ConnectionId, Event};
-use producer_driver::{Dial, DialPlan, DialSettings, Environment, Work, literal, log};
+use producer_driver::{
+    Answer, Dial, DialPlan, DialSettings, Environment, Resolve, Resolved, Work, literal, log,
+    on_a_thread,
+};
 
-use crate::resolve::{Answer, Resolve, Resolved, on_a_thread};
 use crate::sources::{Socket, Sources};
 
 /// What the driver asks for, done without blocking.
@@ -18,7 +21,7 @@ pub(crate) struct Dialler {
     pub(crate) resolver: Box<dyn Resolve>,
     settings: DialSettings,
     sources: Arc<Sources>,
-    waker: Arc<mio::Waker>,
+    waker: Waker,
     answers: (Sender<Resolved>, Receiver<Resolved>),
     dials: BTreeMap<ConnectionId, Stage>,
     ended: Vec<Ended>,
@@ -43,11 +46,7 @@ impl Stage {
 }
 
 impl Dialler {
-    pub(crate) fn new(
-        settings: DialSettings,
-        sources: Arc<Sources>,
-        waker: Arc<mio::Waker>,
-    ) -> Self {
+    pub(crate) fn new(settings: DialSettings, sources: Arc<Sources>, waker: Waker) -> Self {
         Self {
             resolver: Box::new(on_a_thread),
             settings,

@@ -10,10 +10,9 @@ use std::time::{Duration, Instant};
 use mio::Registry;
 use mio::event::Event;
 use producer_driver::proto::{Config, ConfigError};
-use producer_driver::{DialSettings, Driver, Handle, Interest, Next, pair, system_seed};
+use producer_driver::{DialSettings, Driver, Handle, Interest, Next, Resolve, pair, system_seed};
 
 use crate::dial::Dialler;
-use crate::resolve::Resolve;
 use crate::sources::{Socket, Sources};
 
 /// A producer's sockets and deadlines as part of your own loop over a [`mio::Poll`]:
@@ -117,8 +116,8 @@ impl EventLoop {
         let registry = registry.try_clone().map_err(StartError::system("mio registry"))?;
         let (handle, driver) = pair(config, system_seed())?;
         let sources = Sources::new(registry, tokens.start + 1..tokens.end);
-        let dialler = Dialler::new(DialSettings::new(config), sources.clone(), waker.clone());
         let waker = Waker::from(Arc::new(WakePoll(waker)));
+        let dialler = Dialler::new(DialSettings::new(config), sources.clone(), waker.clone());
         let next = Next::Again;
         Ok((handle, Self { driver, dialler, sources, tokens, waker, next }))
     }

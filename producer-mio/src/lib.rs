@@ -31,11 +31,10 @@
 mod dial;
 mod event_loop;
 mod producer;
-mod resolve;
 mod sources;
 
 pub use event_loop::{EventLoop, StartError};
 pub use producer::Producer;
-pub use resolve::{Answer, Resolve};
+pub use producer_driver::{Answer, Resolve};
 
 pub use producer_driver::api::*;

@@ -1,14 +1,16 @@
-//! Name resolution that does not hold up the loop.
+//! Name resolution that does not hold up a loop without futures. Feature `net`.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::task::Waker;
 use std::thread;
 
-use producer_driver::look_up;
-use producer_driver::proto::ConnectionId;
+use producer_proto::ConnectionId;
+
+use crate::socket::look_up;
 
 /// Turns names into addresses. It is called on the loop's thread and must not block it.
 ///
@@ -26,19 +28,20 @@ impl<F: Fn(Arc<str>, u16, Answer) + Send> Resolve for F {
 }
 
 /// What a look-up came to, and for which dial.
-pub(crate) type Resolved = (ConnectionId, io::Result<Vec<SocketAddr>>);
+pub type Resolved = (ConnectionId, io::Result<Vec<SocketAddr>>);
 
 /// Where the result of one look-up goes. Dropped unused, it counts as a failed look-up.
 #[must_use = "a connection waits for this answer"]
 pub struct Answer {
     conn: ConnectionId,
     to: Sender<Resolved>,
-    waker: Arc<mio::Waker>,
+    waker: Waker,
     given: bool,
 }
 
 impl Answer {
-    pub(crate) fn new(conn: ConnectionId, to: Sender<Resolved>, waker: Arc<mio::Waker>) -> Self {
+    /// An answer for this dial. It is sent to `to`, and whoever receives there is woken.
+    pub fn new(conn: ConnectionId, to: Sender<Resolved>, waker: Waker) -> Self {
         Self { conn, to, waker, given: false }
     }
 
@@ -51,10 +54,8 @@ impl Answer {
     fn send(&mut self, addresses: io::Result<Vec<SocketAddr>>) {
         self.given = true;
         // When the loop is gone nobody needs the address any more.
-        if self.to.send((self.conn, addresses)).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
-            tracing::error!(%error, "the event loop cannot be woken");
+        if self.to.send((self.conn, addresses)).is_ok() {
+            self.waker.wake_by_ref();
         }
     }
 }
@@ -74,7 +75,7 @@ impl fmt::Debug for Answer {
 }
 
 /// The system's resolver, which blocks, on a thread for each look-up.
-pub(crate) fn on_a_thread(host: Arc<str>, port: u16, answer: Answer) {
+pub fn on_a_thread(host: Arc<str>, port: u16, answer: Answer) {
     let name = "producer-look-up".to_owned();
     let look_up = move || answer.give(look_up(&host, port));
     // Without a thread the answer is dropped, which tells.
