@@ -17,7 +17,7 @@ use result::{Latencies, Span, Usage, latency_line, throughput_line};
 
 /// How many records are sent before the producer has its turn on the thread, and the results that
 /// have come are looked at.
-const LOOK_EVERY: u64 = 128;
+const LOOK_EVERY: u64 = 1_024;
 
 /// How long the producer may take to end; everything has its result by then.
 const CLOSE: Duration = Duration::from_secs(10);

@@ -60,19 +60,32 @@ impl Budget {
     /// Whether `bytes` can be charged to `lane`. Not while the lane is starved: who was refused
     /// first is told first, and until then nobody passes.
     pub(crate) fn has_room(&self, lane: LaneIndex, bytes: usize) -> bool {
-        self.lane(lane).refused.is_none() && self.fits(lane, bytes)
+        let lane_use = self.lane(lane);
+        // Nothing of an empty lane is to come back: what was refused there waits for others.
+        let is_open = lane_use.refused.is_none() || lane_use.used == 0;
+        is_open && self.fits(lane, bytes)
+    }
+
+    fn note_refused(&mut self, lane: LaneIndex, bytes: usize) {
+        match self.lane(lane).refused {
+            None => {
+                self.starved.push(lane);
+                self.newly_starved = true;
+                self.lane_mut(lane).refused = Some(bytes);
+            }
+            // Who was only held back behind another must not call for a retry: there is room for
+            // it at once, and none for the other, for ever.
+            Some(smallest) if !self.fits(lane, bytes) => {
+                self.lane_mut(lane).refused = Some(smallest.min(bytes));
+            }
+            Some(_) => {}
+        }
     }
 
     /// Charges `bytes` to `lane` if it has room; else remembers that the lane is starved.
     pub(crate) fn try_charge(&mut self, lane: LaneIndex, bytes: usize) -> bool {
         if !self.has_room(lane, bytes) {
-            let starving = self.lane(lane).refused;
-            if starving.is_none() {
-                self.starved.push(lane);
-                self.newly_starved = true;
-            }
-            self.lane_mut(lane).refused =
-                Some(starving.map_or(bytes, |smallest| smallest.min(bytes)));
+            self.note_refused(lane, bytes);
             return false;
         }
         self.add(lane, bytes);
@@ -244,6 +257,30 @@ mod tests {
         assert_eq!(budget.take_writable(), None, "30 free, 40 were asked for");
         budget.release(0, 10);
         assert_eq!(budget.take_writable(), Some(0));
+        assert_eq!(budget.take_writable(), None);
+    }
+
+    #[test]
+    fn who_is_held_back_behind_another_does_not_make_the_lane_writable() {
+        let mut budget = Budget::new(100);
+        budget.set_reserve(0, true);
+        assert!(budget.try_charge(0, 90));
+        assert!(!budget.try_charge(0, 50));
+        assert!(!budget.try_charge(0, 5), "nobody passes who was refused first");
+        assert_eq!(budget.take_writable(), None, "else both would be tried again without end");
+        budget.release(0, 40);
+        assert_eq!(budget.take_writable(), Some(0));
+        assert!(budget.try_charge(0, 50));
+    }
+
+    #[test]
+    fn what_can_never_fit_does_not_close_its_lane_for_ever() {
+        let mut budget = Budget::new(100);
+        budget.set_reserve(0, true);
+        budget.set_reserve(1, true);
+        assert!(budget.try_charge(1, 60));
+        assert!(!budget.try_charge(0, 50));
+        assert!(budget.try_charge(0, 20), "the lane is empty: waiting would not help");
         assert_eq!(budget.take_writable(), None);
     }
 
