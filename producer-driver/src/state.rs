@@ -207,7 +207,10 @@ impl State {
             return Err(Refused::By(PushError::Closed));
         }
         self.breakers.admit(now, record.topic).map_err(Refused::Circuit)?;
-        if let Some(line) = self.tickets.line_ahead(record.topic, record.partition) {
+        // A partition below zero is refused at once, whoever waits.
+        let may_be_valid = record.partition.is_none_or(|partition| partition >= 0);
+        if may_be_valid && let Some(line) = self.tickets.line_ahead(record.topic, record.partition)
+        {
             return Err(Refused::Behind(line));
         }
         let pushed = push(&mut self.core, &mut self.batches, &self.shared, now, record);

@@ -98,6 +98,17 @@ fn max_block_of_zero_does_not_wait() {
 }
 
 #[test]
+fn a_partition_below_zero_is_refused_at_once_whoever_waits() {
+    let rig = Rig::new(|_| ());
+    let mut waits = send(&rig, "orders", "x");
+    assert!(!is_ready(&mut waits), "nothing is known of the topic");
+    let refused = rig.handle.try_send(Record::to("orders").partition(-1).value("y"));
+    assert_eq!(refused.unwrap_err().name(), "INVALID_PARTITION");
+    let mut refused = rig.handle.send(Record::to("orders").partition(-1).value("y"));
+    assert!(is_ready(&mut refused));
+}
+
+#[test]
 fn a_partition_that_does_not_exist_holds_up_nobody_else() {
     let mut rig = Rig::new(|config| config.max_block = Duration::from_millis(40));
     let count = rig.handle.partitions_for("orders");

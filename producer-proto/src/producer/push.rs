@@ -40,6 +40,10 @@ impl Producer {
         let Some(topic) = self.topics.get_mut(record.topic) else {
             return Err(PushError::UnknownTopicId(record.topic.0));
         };
+        if let Some(partition @ ..0) = record.partition {
+            // No metadata will make it right.
+            return Err(PushError::InvalidPartition { partition, count: topic.count });
+        }
         topic.last_used = now;
         if topic.state != TopicState::Ready {
             self.want_topic(record.topic.0);
@@ -105,9 +109,6 @@ impl Producer {
     fn fixed_partition(&mut self, record: &Record<'_>) -> Result<Option<i32>, PushError> {
         let count = self.topics.at(record.topic.0).count;
         if let Some(partition) = record.partition {
-            if partition < 0 {
-                return Err(PushError::InvalidPartition { partition, count });
-            }
             if partition >= count {
                 // It may have been added since: the next answer tells.
                 self.metadata.request();
