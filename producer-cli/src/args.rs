@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::rate::Rate;
 use crate::runtime::Runtime;
 
 /// Send records to Apache Kafka, measure how fast that goes, or serve an embedded cluster.
@@ -49,6 +50,18 @@ pub(crate) struct SendArgs {
     /// With lines: what stands before the first S of a line is the key
     #[arg(long, value_name = "S", value_parser = parse_separator)]
     pub(crate) key_separator: Option<String>,
+    /// With --key-separator: nothing after it is a null value, not an empty one
+    #[arg(long, requires = "key_separator")]
+    pub(crate) tombstone: bool,
+    /// A header of every record, after those of its own; may be repeated
+    #[arg(long = "header", value_name = "NAME=VALUE", value_parser = parse_header)]
+    pub(crate) headers: Vec<(String, String)>,
+    /// Partition of the records that do not name their own; without it, it is chosen as usual
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) partition: Option<i32>,
+    /// At most so many records per second, evenly spaced
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<Rate>,
     /// How to report what became of each record
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
@@ -163,6 +176,14 @@ fn parse_property(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Unlike a setting's, a header's name is taken as it is, blanks included.
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
 fn parse_separator(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
@@ -208,6 +229,36 @@ mod tests {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(send.properties, [pair("a", "b=c"), pair("linger.ms", "0")]);
         assert!(parse(&["send", "--topic", "t", "--property", "linger.ms"]).is_err());
+    }
+
+    #[test]
+    fn options_for_every_record_are_checked_before_anything_is_sent() {
+        let send = |options: &str| {
+            let options = options.split_whitespace();
+            let line: Vec<_> = ["send", "--topic", "t"].into_iter().chain(options).collect();
+            match parse(&line).map(|cli| cli.command) {
+                Ok(Command::Send(send)) => Ok(send),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err((error.exit_code(), error.to_string())),
+            }
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let given =
+            "--header a=1=2 --header a= --partition 3 --rate 5/s --key-separator : --tombstone";
+        let args = send(given).unwrap();
+        assert_eq!(args.headers, [pair("a", "1=2"), pair("a", "")]);
+        assert_eq!((args.partition, args.rate), (Some(3), "5".parse().ok()));
+        assert!(args.tombstone);
+        for (wrong, part) in [
+            ("--header name", "NAME=VALUE"),
+            ("--header =value", "NAME=VALUE"),
+            ("--partition=-1", "-1"),
+            ("--rate 0", "from 1"),
+            ("--tombstone", "--key-separator"),
+        ] {
+            let (code, message) = send(wrong).unwrap_err();
+            assert!(code == 2 && message.contains(part), "{wrong}: {message}");
+        }
     }
 
     #[test]

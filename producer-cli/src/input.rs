@@ -69,6 +69,8 @@ pub(crate) struct InvalidLine {
 pub(crate) struct Parser {
     pub(crate) format: InputFormat,
     pub(crate) key_separator: Option<String>,
+    /// An empty value after the separator is null.
+    pub(crate) tombstone: bool,
 }
 
 impl Parser {
@@ -76,7 +78,8 @@ impl Parser {
     pub(crate) fn parse(&self, line: &[u8]) -> Result<Option<Item>, String> {
         match self.format {
             InputFormat::Lines => {
-                Ok(Some(Item::Record(lines::parse(line, self.key_separator.as_deref()))))
+                let separator = self.key_separator.as_deref();
+                Ok(Some(Item::Record(lines::parse(line, separator, self.tombstone))))
             }
             InputFormat::Json if line.trim_ascii().is_empty() => Ok(None),
             InputFormat::Json => json::parse(line).map(Some),

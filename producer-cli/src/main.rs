@@ -4,6 +4,7 @@ mod args;
 mod embedded;
 mod input;
 mod perf;
+mod rate;
 mod report;
 mod runtime;
 mod send;

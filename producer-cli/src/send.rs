@@ -24,7 +24,7 @@ use crate::args::SendArgs;
 use crate::input::{Parser, Source, spawn_reader};
 use crate::report::{Counts, Reporter};
 use crate::{FAILED, embedded, settings};
-use feed::Feed;
+use feed::{Defaults, Feed};
 use outcomes::Outcomes;
 use progress::Progress;
 
@@ -46,13 +46,15 @@ pub(crate) async fn run(args: SendArgs) -> Result<ExitCode, String> {
     let progress = Progress::new(&args.files);
     let begin = Instant::now();
 
-    let parser = Parser { format: args.input, key_separator: args.key_separator.clone() };
+    let parser =
+        Parser { format: args.input, key_separator: args.key_separator, tombstone: args.tombstone };
     let chunks = spawn_reader(sources, parser).map_err(|error| format!("input: {error}"))?;
     let (messages, inbox) = mpsc::channel(MESSAGES);
     let (stop, stopped) = watch::channel(false);
 
+    let defaults = Defaults { topic: args.topic, partition: args.partition, headers: args.headers };
     let feed =
-        Feed::new(producer.clone(), buffer_memory, args.topic.clone(), messages, progress.clone());
+        Feed::new(producer.clone(), buffer_memory, defaults, args.rate, messages, progress.clone());
     let feed = async {
         feed.run(chunks, stopped.clone()).await;
         // End of input: flush and close. Each record's own timeout bounds that.

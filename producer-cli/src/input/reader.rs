@@ -224,7 +224,7 @@ mod tests {
             name: Some("f".to_owned()),
             reader: Box::new(Pieces(pieces.into_iter().collect())),
         };
-        let parser = Parser { format: InputFormat::Lines, key_separator: None };
+        let parser = Parser { format: InputFormat::Lines, key_separator: None, tombstone: false };
         let mut chunks = Vec::new();
         let flow = read_source(source, &parser, 100, &mut |chunk| {
             chunks.push(chunk.items);

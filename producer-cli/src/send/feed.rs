@@ -11,6 +11,7 @@ use super::progress::Progress;
 use super::settle::{Pending, refused};
 use super::waiting::Unaccepted;
 use crate::input::{Chunk, InputRecord, Item, Op};
+use crate::rate::{Pace, Rate};
 
 /// Bytes that may wait for metadata while reading goes on, at most.
 const READ_AHEAD: usize = 1 << 20;
@@ -20,10 +21,22 @@ struct NobodyListens;
 
 type Flow = Result<(), NobodyListens>;
 
+/// What the command line says of every record.
+#[derive(Debug)]
+pub(super) struct Defaults {
+    /// For records that name no topic.
+    pub(super) topic: String,
+    /// For records that name no partition; `None`: the partitioner chooses.
+    pub(super) partition: Option<i32>,
+    /// They come after a record's own.
+    pub(super) headers: Vec<(String, String)>,
+}
+
 pub(super) struct Feed {
     producer: Handle,
-    /// For records that name no topic.
-    topic: String,
+    defaults: Defaults,
+    /// `None`: as fast as the producer takes them.
+    pace: Option<Pace>,
     messages: mpsc::Sender<Message>,
     progress: Progress,
     unaccepted: Unaccepted,
@@ -37,14 +50,16 @@ impl Feed {
     pub(super) fn new(
         producer: Handle,
         buffer_memory: usize,
-        topic: String,
+        defaults: Defaults,
+        rate: Option<Rate>,
         messages: mpsc::Sender<Message>,
         progress: Progress,
     ) -> Self {
         let unaccepted = Unaccepted::default();
         // The producer refuses what waits beyond its buffer memory.
         let read_ahead = READ_AHEAD.min(buffer_memory / 2);
-        Self { producer, topic, messages, progress, unaccepted, read_ahead, next: 0 }
+        let pace = rate.map(Pace::new);
+        Self { producer, defaults, pace, messages, progress, unaccepted, read_ahead, next: 0 }
     }
 
     /// Works off the input until its end, or until told to stop. Whatever was begun with by then
@@ -79,16 +94,24 @@ impl Feed {
     }
 
     async fn record(&mut self, record: InputRecord) -> Flow {
-        let headers: Vec<Header<'_>> = record
-            .headers
-            .iter()
-            .map(|(name, value)| Header { name, value: value.as_deref().map(str::as_bytes) })
+        let defaults = &self.defaults;
+        let own = record.headers.iter().map(|(name, value)| (name, value.as_deref()));
+        let common = defaults.headers.iter().map(|(name, value)| (name, Some(value.as_str())));
+        let headers: Vec<Header<'_>> = own
+            .chain(common)
+            .map(|(name, value)| Header { name, value: value.map(str::as_bytes) })
             .collect();
         for _ in 0..record.repeat {
+            if let Some(pace) = &mut self.pace {
+                let wait = pace.take(Instant::now());
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
             // The place in the report first: then a stop between the two loses no record.
             let Ok(place) = self.messages.reserve().await else { return Err(NobodyListens) };
-            let mut outgoing = Record::to(record.topic.as_deref().unwrap_or(&self.topic));
-            outgoing.partition = record.partition;
+            let mut outgoing = Record::to(record.topic.as_deref().unwrap_or(&defaults.topic));
+            outgoing.partition = record.partition.or(defaults.partition);
             outgoing.timestamp = record.timestamp;
             outgoing.key = record.key.as_deref();
             outgoing.value = record.value.as_deref();
@@ -100,7 +123,7 @@ impl Feed {
                 // stops the reading; missing metadata does not, so that a record for a topic that
                 // may never exist holds up neither other topics nor a close.
                 Err(error) if may_wait(&error) => {
-                    let size = size(&record);
+                    let size = size(&record, &headers);
                     self.unaccepted.room_for(size, self.read_ahead).await;
                     let guard = self.unaccepted.add(size);
                     let admission = self.producer.send(outgoing);
@@ -138,13 +161,12 @@ fn may_wait(error: &SendError) -> bool {
 }
 
 /// What a waiting record takes: its bytes, and something for what holds them.
-fn size(record: &InputRecord) -> usize {
+fn size(record: &InputRecord, headers: &[Header<'_>]) -> usize {
     const RECORD: usize = 256;
     const HEADER: usize = 32;
     let length = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, Vec::len);
-    let header = |(name, value): &(String, Option<String>)| {
-        HEADER + name.len() + value.as_ref().map_or(0, String::len)
-    };
-    let headers: usize = record.headers.iter().map(header).sum();
+    let header =
+        |header: &Header<'_>| HEADER + header.name.len() + header.value.map_or(0, <[u8]>::len);
+    let headers: usize = headers.iter().map(header).sum();
     RECORD + length(&record.key) + length(&record.value) + headers
 }
