@@ -23,6 +23,16 @@ pub(crate) enum Command {
     Perf(PerfArgs),
     /// Run an embedded cluster on loopback, in memory, until Ctrl-C
     Serve(ServeArgs),
+    /// Print a shell's completions for this program
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff, of this program or of one of its commands
+    Man {
+        /// The command, e.g. send; without it, the program
+        command: Option<String>,
+    },
 }
 
 /// Options of `producer send`.

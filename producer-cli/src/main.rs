@@ -3,6 +3,7 @@
 mod args;
 mod embedded;
 mod input;
+mod manual;
 mod perf;
 mod rate;
 mod report;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => {
             runtime::on_tokio(&mut Builder::new_current_thread(), serve::run(args))
         }
+        Command::Completions { shell } => Ok(manual::completions(shell)),
+        Command::Man { command } => manual::page(command.as_deref()),
     };
     result.unwrap_or_else(|error| {
         eprintln!("producer: {error}");

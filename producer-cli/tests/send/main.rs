@@ -1,6 +1,7 @@
 //! The program `producer send`, as its users and their scripts see it, against brokers on loopback
 //! that are told how to behave.
 
+mod manual;
 mod options;
 mod program;
 
