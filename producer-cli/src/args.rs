@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Perf(PerfArgs),
     /// Run an embedded cluster on loopback, in memory, until Ctrl-C
     Serve(ServeArgs),
+    /// Tell how many partitions topics have; creates none, unless the brokers are older than 0.11
+    Topics(TopicsArgs),
     /// Print a shell's completions for this program
     Completions {
         /// The shell
@@ -157,6 +159,23 @@ pub(crate) struct ServeArgs {
     /// Partitions of each topic; topics appear when they are asked for
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..=100_000))]
     pub(crate) partitions: i32,
+}
+
+/// Options of `producer topics`.
+#[derive(Debug, Args)]
+pub(crate) struct TopicsArgs {
+    /// Addresses to find the cluster at
+    #[arg(long, value_name = "HOST:PORT,...")]
+    pub(crate) bootstrap: String,
+    /// A topic to ask about; may be repeated
+    #[arg(long = "topic", value_name = "TOPIC", required = true)]
+    pub(crate) topics: Vec<String>,
+    /// A setting under its Kafka name; max.block.ms, by default 5000, bounds the time it takes
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = parse_property)]
+    pub(crate) properties: Vec<(String, String)>,
+    /// How to print them
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
+    pub(crate) report: ReportFormat,
 }
 
 /// What a line of input is.

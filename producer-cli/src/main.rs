@@ -11,6 +11,7 @@ mod runtime;
 mod send;
 mod serve;
 mod settings;
+mod topics;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         Command::Perf(args) => perf::run(&args),
         Command::Serve(args) => {
             runtime::on_tokio(&mut Builder::new_current_thread(), serve::run(args))
+        }
+        Command::Topics(args) => {
+            runtime::on_tokio(&mut Builder::new_current_thread(), topics::run(args))
         }
         Command::Completions { shell } => Ok(manual::completions(shell)),
         Command::Man { command } => manual::page(command.as_deref()),

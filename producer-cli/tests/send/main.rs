@@ -1,9 +1,10 @@
-//! The program `producer send`, as its users and their scripts see it, against brokers on loopback
-//! that are told how to behave.
+//! The program `producer`, most of all its `send`, as its users and their scripts see it, against
+//! brokers on loopback that are told how to behave.
 
 mod manual;
 mod options;
 mod program;
+mod topics;
 
 use std::process::Command;
 use std::time::Duration;

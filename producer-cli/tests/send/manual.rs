@@ -1,12 +1,6 @@
 //! What the program says of itself.
 
-use std::process::Command;
-
-use crate::program::{Output, run};
-
-fn producer(arguments: &[&str]) -> Output {
-    run(Command::new(env!("CARGO_BIN_EXE_producer")).args(arguments), "")
-}
+use crate::program::producer;
 
 #[test]
 fn completions_of_every_shell_know_the_commands_and_their_options() {
@@ -25,7 +19,7 @@ fn the_program_and_each_command_have_a_manual_page() {
     let output = producer(&["man"]);
     assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
     assert!(output.stdout.contains(".TH producer 1"), "{}", output.stdout);
-    for command in ["send", "perf", "serve", "completions", "man"] {
+    for command in ["send", "perf", "serve", "topics", "completions", "man"] {
         assert!(output.stdout.contains(&format!("producer\\-{command}(1)")), "{command}");
         let page = producer(&["man", command]);
         assert_eq!((page.code, page.stderr.as_str()), (Some(0), ""));

@@ -50,6 +50,11 @@ pub(crate) fn send(arguments: &[&str], input: &str) -> Output {
     run(&mut command(arguments), input)
 }
 
+/// Runs the program with these arguments and no input.
+pub(crate) fn producer(arguments: &[&str]) -> Output {
+    run(Command::new(env!("CARGO_BIN_EXE_producer")).args(arguments), "")
+}
+
 /// Runs a command on this input to its end.
 pub(crate) fn run(command: &mut Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
