@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::wire::MAX_STRING_LEN;
+
 use super::bootstrap::parse_bootstrap;
 use super::{
     Acks, Codec, Config, ConfigError, MetadataRecoveryStrategy, OldBroker, PartitionerKind,
@@ -135,8 +137,7 @@ impl Config {
 
     fn check_ranges(&self) -> Result<(), ConfigError> {
         const I32_MAX: usize = i32::MAX as usize;
-        const I16_MAX: usize = i16::MAX as usize;
-        if self.client_id.len() > I16_MAX {
+        if self.client_id.len() > MAX_STRING_LEN {
             return Err(invalid(
                 "client.id",
                 format!("{} bytes", self.client_id.len()),

@@ -67,12 +67,8 @@ impl FrameSplitter {
         Self { max_frame, partial: Vec::new(), expected: None, lent: false, failed: None }
     }
 
-    /// Changes the limit for the frames whose length is still to come.
-    pub(crate) fn set_max_frame(&mut self, max_frame: usize) {
-        self.max_frame = max_frame;
-    }
-
     /// Bytes of an incomplete frame that are held, with its length prefix.
+    #[cfg(test)]
     pub(crate) fn pending(&self) -> usize {
         if self.lent { 0 } else { self.partial.len() }
     }

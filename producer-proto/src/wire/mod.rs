@@ -5,7 +5,6 @@
 //! Bytes from a broker can cost an error and nothing else: every length is checked against the
 //! bytes at hand, work is linear in them, and a body that does not end where its frame ends is
 //! refused, because then both sides disagree about what was said.
-#![allow(dead_code, reason = "until the connection and the scheduler use every part")]
 
 pub(crate) mod api_versions;
 pub(crate) mod frame;
@@ -32,6 +31,7 @@ pub(crate) use produce::{
 pub(crate) use produce_response::{NodeEndpoint, ProducePartition, ProduceResponse, TopicRef};
 pub(crate) use request::encode_request;
 pub(crate) use versions::BrokerVersions;
+pub(crate) use writer::MAX_STRING_LEN;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 use bytes::BufMut;
 
 /// Most bytes a 32-bit value takes.
+#[cfg(test)]
 pub(crate) const MAX_VARINT_LEN: usize = 5;
 /// Most bytes a 64-bit value takes.
 pub(crate) const MAX_VARLONG_LEN: usize = 10;
@@ -21,6 +22,7 @@ pub(crate) enum VarintError {
 }
 
 /// Maps small magnitudes of either sign to small unsigned numbers: 0, -1, 1, -2 become 0, 1, 2, 3.
+#[cfg(test)]
 pub(crate) const fn zigzag32(value: i32) -> u32 {
     (value.cast_unsigned() << 1) ^ (value >> 31).cast_unsigned()
 }
@@ -31,6 +33,7 @@ pub(crate) const fn zigzag64(value: i64) -> u64 {
 }
 
 /// Undoes [`zigzag32`].
+#[cfg(test)]
 pub(crate) const fn unzigzag32(value: u32) -> i32 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
@@ -47,16 +50,19 @@ pub(crate) const fn uvarlong_len(value: u64) -> usize {
 }
 
 /// Encoded length of an unsigned varint, 1 to 5.
+#[cfg(test)]
 pub(crate) const fn uvarint_len(value: u32) -> usize {
     uvarlong_len(value as u64)
 }
 
 /// Encoded length of a zigzag varint, 1 to 5.
+#[cfg(test)]
 pub(crate) const fn varint_len(value: i32) -> usize {
     uvarint_len(zigzag32(value))
 }
 
 /// Encoded length of a zigzag varlong, 1 to 10.
+#[cfg(test)]
 pub(crate) const fn varlong_len(value: i64) -> usize {
     uvarlong_len(zigzag64(value))
 }
@@ -67,11 +73,13 @@ pub(crate) fn put_uvarint(out: &mut impl BufMut, value: u32) {
 }
 
 /// Writes a zigzag varint.
+#[cfg(test)]
 pub(crate) fn put_varint(out: &mut impl BufMut, value: i32) {
     put_uvarint(out, zigzag32(value));
 }
 
 /// Writes a zigzag varlong.
+#[cfg(test)]
 pub(crate) fn put_varlong(out: &mut impl BufMut, value: i64) {
     put_uvarlong(out, zigzag64(value));
 }
@@ -101,12 +109,14 @@ pub(crate) fn get_uvarlong(bytes: &[u8]) -> Result<(u64, usize), VarintError> {
 }
 
 /// Reads a zigzag varint, as [`get_uvarint`].
+#[cfg(test)]
 pub(crate) fn get_varint(bytes: &[u8]) -> Result<(i32, usize), VarintError> {
     let (value, len) = get_uvarint(bytes)?;
     Ok((unzigzag32(value), len))
 }
 
 /// Reads a zigzag varlong, as [`get_uvarint`].
+#[cfg(test)]
 pub(crate) fn get_varlong(bytes: &[u8]) -> Result<(i64, usize), VarintError> {
     let (value, len) = get_uvarlong(bytes)?;
     Ok((unzigzag64(value), len))

@@ -22,11 +22,6 @@ impl<'a> Writer<'a> {
         Self { out, flexible }
     }
 
-    /// The buffer, for what is not a primitive type.
-    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
-        self.out
-    }
-
     pub(crate) fn bool(&mut self, value: bool) {
         self.out.put_u8(value.into());
     }

@@ -7,9 +7,11 @@ pub(super) fn bound(_len: usize) -> usize {
 }
 
 /// As in the real LZ4 codec, for whom this may stand.
+#[allow(dead_code, reason = "used only where this stands for LZ4")]
 pub(in crate::batch) const HEADER_CHECKSUM_AT: usize = 6;
 
 /// As in the real LZ4 codec, for whom this may stand.
+#[allow(dead_code, reason = "used only where this stands for LZ4")]
 pub(in crate::batch) const HEADER_CHECKSUM_WITH_MAGIC: u8 = 0x1a;
 
 /// Nothing.

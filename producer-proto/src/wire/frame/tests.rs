@@ -136,22 +136,6 @@ fn memory_is_given_back() {
 }
 
 #[test]
-fn the_limit_can_change_between_frames() {
-    let mut splitter = FrameSplitter::new(4);
-    let mut input = &[0, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0, 5, 1, 2, 3, 4, 5][..];
-    assert_eq!(splitter.next_frame(&mut input), Ok(Some(&[1, 2, 3, 4][..])));
-    splitter.set_max_frame(5);
-    assert_eq!(splitter.next_frame(&mut input), Ok(Some(&[1, 2, 3, 4, 5][..])));
-    // A frame whose length was accepted is not measured again.
-    assert_eq!(splitter.next_frame(&mut &[0, 0, 0, 5, 1][..]), Ok(None));
-    splitter.set_max_frame(4);
-    let mut input = &[2, 3, 4, 5, 0, 0, 0, 5][..];
-    assert_eq!(splitter.next_frame(&mut input), Ok(Some(&[1, 2, 3, 4, 5][..])));
-    let refused = FrameError::TooLarge { length: 5, limit: 4 };
-    assert_eq!(splitter.next_frame(&mut input), Err(refused));
-}
-
-#[test]
 fn peers_that_do_not_speak_kafka_are_recognised() {
     let message = |mut bytes: &[u8]| {
         FrameSplitter::new(100 << 20).next_frame(&mut bytes).expect_err("not Kafka").to_string()
