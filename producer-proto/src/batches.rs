@@ -87,6 +87,11 @@ impl Batch {
         }
     }
 
+    /// Whether nothing can change its outcome any more, told or not.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.done || matches!(self.state, State::Acknowledged { .. })
+    }
+
     /// Whether it was handed out before and waits to be handed out again.
     pub(crate) fn is_retry(&self) -> bool {
         self.attempts > 0

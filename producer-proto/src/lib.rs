@@ -121,7 +121,8 @@
 //! # Cargo features
 //!
 //! `gzip`, `snappy`, `lz4`, `zstd` (all on by default) are the codecs; only `zstd` has C in it.
-//! `lz4-hc` adds the other LZ4 levels through the C library.
+//! `lz4-hc` adds the other LZ4 levels through the C library. `marks` counts how often each branch
+//! was taken that exists because something can go wrong, for tests.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -137,6 +138,9 @@ mod event;
 mod ids;
 mod io;
 mod job;
+// Without the feature nobody can name the marks; hits are still written down.
+#[cfg_attr(not(feature = "marks"), allow(unreachable_pub))]
+mod marks;
 mod metadata;
 mod node;
 mod outstanding;
@@ -162,6 +166,8 @@ pub use event::{BrokerState, Cancel, Event, Lane, Persistence, Receipt};
 pub use ids::*;
 pub use io::{Action, ConnectErrorKind, DisconnectReason, Input, Transmit};
 pub use job::{Job, JobResult};
+#[cfg(feature = "marks")]
+pub use marks::{Mark, Marks};
 pub use partitioner::*;
 pub use producer::Producer;
 pub use record::{Header, Record};

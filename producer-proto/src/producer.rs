@@ -5,6 +5,7 @@ mod connections;
 mod drain;
 mod headers;
 mod jobs;
+mod leaders;
 mod least_loaded;
 mod lifecycle;
 mod metadata;
@@ -30,6 +31,7 @@ use crate::conn::Conn;
 use crate::error::{FatalError, InvalidTopic, PushError, TopicError};
 use crate::event::{Cancel, Event, Lane, Receipt};
 use crate::io::{Action, Input, Transmit};
+use crate::marks::Marks;
 use crate::metadata::Metadata;
 use crate::node::{NodeIndex, Nodes};
 use crate::outstanding::{Outstanding, Slot};
@@ -90,6 +92,7 @@ pub struct Producer {
     events: VecDeque<Event>,
     actions: VecDeque<Action>,
     stats: Stats,
+    marks: Marks,
     scratch: Scratch,
 }
 
@@ -177,6 +180,7 @@ impl Producer {
             events: VecDeque::new(),
             actions: VecDeque::new(),
             stats: Stats::default(),
+            marks: Marks::NONE,
             scratch: Scratch::default(),
             settings,
         })
@@ -355,6 +359,12 @@ impl Producer {
     /// The counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// How often each branch was taken that exists because something can go wrong.
+    #[cfg(feature = "marks")]
+    pub fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// The error that made this producer unusable, if there is one.

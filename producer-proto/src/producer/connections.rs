@@ -8,6 +8,7 @@ use crate::batches::LastError;
 use crate::conn::{Conn, ConnState, InFlight, Request};
 use crate::event::{BrokerState, Event};
 use crate::io::{Action, ConnectErrorKind, DisconnectReason};
+use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::rng::Stream;
 use crate::timers::TimerKey;
@@ -65,6 +66,7 @@ impl Producer {
             return;
         }
         if state.retry_at > self.now {
+            self.marks.hit(Mark::DialHeldBack);
             self.timers.set(TimerKey::Reconnect(node), state.retry_at);
             return;
         }
@@ -116,6 +118,7 @@ impl Producer {
         let conn = self.conns.get_mut(&id).filter(|conn| conn.state != ConnState::Closing);
         if conn.is_none() {
             self.stats.stale_inputs += 1;
+            self.marks.hit(Mark::InputAfterClose);
         }
         conn
     }
@@ -146,6 +149,7 @@ impl Producer {
         if was_closing {
             return;
         }
+        self.marks.hit(Mark::ConnectFailed);
         let problem = match kind {
             ConnectErrorKind::Dns => "host name does not resolve",
             ConnectErrorKind::Refused => "connection refused",
@@ -202,6 +206,7 @@ impl Producer {
         if self.nodes[node].id.is_some() {
             // Its broker may be dialled elsewhere at once; what was not handed out is asked there.
             let unsent = std::mem::take(&mut conn.outbox);
+            self.marks.hit(Mark::SupersededBusy);
             self.detach(id);
             for outgoing in unsent {
                 self.request_ended(id, node, outgoing.kind, &Ending::Unneeded);
@@ -240,6 +245,9 @@ impl Producer {
             let is_asked = matches!(conn.state, ConnState::Negotiating { .. });
             let is_unanswered = is_asked && reason == DisconnectReason::Eof;
             conn.state = ConnState::Closing;
+            if is_unanswered {
+                self.marks.hit(Mark::VersionsUnanswered);
+            }
             let ending = if is_unanswered { Ending::Unanswered } else { Ending::Lost(reason) };
             self.end_requests(id, was_ready, &ending);
         }
@@ -269,6 +277,7 @@ impl Producer {
             || (was_ready && was_quiet && matches!(ending, Ending::Lost(_)));
         if is_unconfirmed {
             // Brokers close the connection over a Produce without an answer that they refuse.
+            self.marks.hit(Mark::UnconfirmedLost);
             self.metadata.request();
         }
         if is_harmless {
@@ -280,6 +289,9 @@ impl Producer {
         self.stats.requests_in_flight -= in_flight.len() as u64;
         if matches!(ending, Ending::RequestTimeout) {
             self.stats.requests_timed_out += in_flight.len() as u64;
+        }
+        if matches!(ending, Ending::Lost(_)) && !in_flight.is_empty() {
+            self.marks.hit(Mark::LostInFlight);
         }
         for outgoing in outbox {
             self.request_ended(id, node, outgoing.kind, ending);
@@ -373,12 +385,14 @@ impl Producer {
     // ---- timers
 
     pub(super) fn on_setup_timeout(&mut self, id: ConnectionId) {
+        self.marks.hit(Mark::SetupTimeout);
         self.close_connection(id, Ending::SetupTimeout);
     }
 
     pub(super) fn on_request_timer(&mut self, id: ConnectionId) {
         let Some(conn) = self.conns.get(&id) else { return };
         if conn.request_deadline(self.settings.request_timeout) <= self.now {
+            self.marks.hit(Mark::RequestTimeout);
             self.close_connection(id, Ending::RequestTimeout);
         } else {
             self.arm_request_timer(id);
@@ -389,6 +403,7 @@ impl Producer {
         let Some(conn) = self.conns.get(&id) else { return };
         let idle_at = conn.last_used + self.settings.connections_max_idle;
         if conn.is_quiet() && idle_at <= self.now {
+            self.marks.hit(Mark::IdleClosed);
             self.close_connection(id, Ending::Unneeded);
         } else {
             let next = idle_at.max(self.now + self.settings.connections_max_idle / 8);

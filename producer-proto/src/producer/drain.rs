@@ -8,6 +8,7 @@ use crate::batch::{Format, HEADER_LEN, encode_header};
 use crate::batches::{Content, State};
 use crate::conn::Request;
 use crate::io::Transmit;
+use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::timers::TimerKey;
@@ -193,8 +194,19 @@ impl Producer {
             self.stats.queue_micros += u64::try_from(waited).unwrap_or(u64::MAX);
         } else {
             self.stats.batches_retried += 1;
+            self.mark_retried(at, slot);
         }
         self.partition_mut(at).in_flight += 1;
+    }
+
+    fn mark_retried(&mut self, at: PartitionIndex, slot: Slot) {
+        let stamp = self.batches[slot].stamp;
+        if stamp.is_some_and(|stamp| Some((stamp.producer_id, stamp.epoch)) != self.ids.current()) {
+            self.marks.hit(Mark::OldStampRetried);
+        }
+        if self.partition(at).sequence.gap {
+            self.marks.hit(Mark::GapProbed);
+        }
     }
 
     fn produce_request(

@@ -3,6 +3,7 @@
 use crate::ErrorCode;
 use crate::batch::{Format, WithHeaders};
 use crate::batches::{Content, LastError, State};
+use crate::marks::Mark;
 use crate::outstanding::Slot;
 use crate::wire::ApiKey;
 
@@ -35,6 +36,7 @@ impl Producer {
 
     /// Fails the records at these positions of a batch; the others move up.
     fn refuse_records(&mut self, slot: Slot, positions: &[u32]) {
+        self.marks.hit(Mark::HeadersRefused);
         let batch = &self.batches[slot];
         let leader = &self.nodes[self.partition(batch.partition).leader];
         let range = leader.versions.and_then(|versions| versions.range(ApiKey::Produce));

@@ -8,6 +8,7 @@ use crate::config::Codec;
 use crate::error::ProduceErrorKind;
 use crate::io::Action;
 use crate::job::{Job, JobResult, Outcome, Work};
+use crate::marks::Mark;
 use crate::outstanding::Slot;
 use crate::topics::PartitionIndex;
 use crate::wire::ApiKey;
@@ -64,6 +65,7 @@ impl Producer {
     /// Seals a sealed batch again: its leader takes another format than the one before. It may be
     /// a batch of unknown fate; the records are the same.
     pub(super) fn transcode(&mut self, slot: Slot, format: Format) {
+        self.marks.hit(Mark::Transcoded);
         let how = self.sealing(format);
         let batch = &mut self.batches[slot];
         debug_assert!(batch.stamp.is_none(), "old formats are refused with idempotence");
@@ -92,9 +94,11 @@ impl Producer {
         };
         let Some(slot) = slot else {
             self.stats.stale_jobs += 1;
+            self.marks.hit(Mark::JobForeign);
             return;
         };
         if self.batches[slot].done {
+            self.marks.hit(Mark::JobLate);
             return self.free(slot);
         }
         let at = self.batches[slot].partition;
@@ -108,6 +112,7 @@ impl Producer {
             }
             Outcome::Headers(found) => self.on_headers_found(slot, *found),
             Outcome::Failed => {
+                self.marks.hit(Mark::JobFailed);
                 let error = self.local_error(slot, ProduceErrorKind::Job);
                 self.batches[slot].state = State::Queued;
                 self.give_up_stamp(slot);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::batches::{Content, LastError, State};
 use crate::error::{FatalError, ProduceError, ProduceErrorKind};
 use crate::event::{Cancel, Event, Persistence, Receipt};
+use crate::marks::Mark;
 use crate::outstanding::Slot;
 use crate::timers::TimerKey;
 use crate::{BatchId, ErrorCode, FlushId, Instant};
@@ -62,13 +63,17 @@ impl Producer {
 
     /// The deadline of a close: everything that is left fails.
     pub(super) fn on_close_deadline(&mut self) {
+        self.marks.hit(Mark::CloseForced);
         let slots = self.unfinished();
         self.fail_all(slots, |producer, slot| producer.local_error(slot, ProduceErrorKind::Closed));
     }
 
     pub(super) fn abort_unsent(&mut self) {
         let slots = self.unfinished().into_iter();
-        let unsent = slots.filter(|&slot| self.batches[slot].attempts == 0).collect();
+        let unsent: Vec<_> = slots.filter(|&slot| self.batches[slot].attempts == 0).collect();
+        if !unsent.is_empty() {
+            self.marks.hit(Mark::AbortedUnsent);
+        }
         self.fail_all(unsent, |producer, slot| {
             producer.local_error(slot, ProduceErrorKind::Aborted)
         });
@@ -86,9 +91,11 @@ impl Producer {
         let records = receipt.index..receipt.index + 1;
         self.push_failed(slot, records, error, Persistence::NotPersisted);
         self.stats.records_cancelled += 1;
+        self.marks.hit(Mark::Cancelled);
         self.stats.records_failed += 1;
         self.stats.records_outstanding -= 1;
         if self.batches[slot].count == 0 {
+            self.marks.hit(Mark::AllCancelled);
             let at = self.batches[slot].partition;
             self.close_open_batch(at);
             self.settle();
@@ -119,6 +126,7 @@ impl Producer {
         if self.fatal.is_some() {
             return;
         }
+        self.marks.hit(Mark::Fatal);
         let fatal = FatalError { code, message: message.clone() };
         self.fatal = Some(fatal.clone());
         self.events.push_back(Event::Fatal(fatal));

@@ -3,19 +3,18 @@
 use bytes::BytesMut;
 
 use crate::backoff::exponential;
-use crate::budget::{LaneIndex, NO_LEADER};
 use crate::config::MetadataRecoveryStrategy;
 use crate::conn::{MetadataScope, Outgoing, Request};
 use crate::error::TopicError;
 use crate::event::Event;
+use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::partition::{NO_NODE, Partition};
 use crate::rng::Stream;
 use crate::timers::TimerKey;
 use crate::topics::{PartitionIndex, TopicState};
 use crate::wire::{
-    ApiKey, MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic, NodeEndpoint,
-    encode_request,
+    ApiKey, MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic, encode_request,
 };
 use crate::{ConnectionId, ErrorCode, Instant, TopicId, Uuid};
 
@@ -23,7 +22,7 @@ use super::least_loaded::Source;
 use super::{Phase, Producer};
 
 /// Longest host name that is taken from a broker: that of DNS.
-const MAX_HOST: usize = 255;
+pub(super) const MAX_HOST: usize = 255;
 
 impl Producer {
     /// Asks for a topic's metadata if it is not known and not already asked for.
@@ -119,6 +118,7 @@ impl Producer {
         let idle: Vec<u32> =
             self.topics.iter().filter(|(_, topic)| is_idle(topic)).map(|(i, _)| i).collect();
         for topic in idle {
+            self.marks.hit(Mark::TopicEvicted);
             self.topics.at_mut(topic).state = TopicState::Idle;
             self.metadata.forget_topic(topic);
         }
@@ -147,6 +147,7 @@ impl Producer {
     /// Forgets the brokers and starts from the bootstrap list. Topics, leader epochs and all
     /// batches stay.
     pub(super) fn rebootstrap(&mut self) {
+        self.marks.hit(Mark::Rebootstrapped);
         self.metadata.is_bootstrapping = true;
         self.metadata.unserved_since = Some(self.now);
         self.metadata.request();
@@ -177,6 +178,7 @@ impl Producer {
     // ---- the answer
 
     pub(super) fn metadata_lost(&mut self) {
+        self.marks.hit(Mark::MetadataLost);
         let draw = self.rng.draw(Stream::MetadataJitter, 0, self.metadata.attempts);
         let backoff = exponential(
             self.settings.retry_backoff,
@@ -221,6 +223,7 @@ impl Producer {
             changed |= self.apply_topic(index, topic, version);
         }
         if answered < scope.topics().len() {
+            self.marks.hit(Mark::TopicMissing);
             self.metadata.request();
         }
         self.rewake(scope);
@@ -275,6 +278,7 @@ impl Producer {
             let is_gone = self.nodes[node].id.is_some_and(|id| !listed.contains(&id.0));
             if is_gone {
                 changed = true;
+                self.marks.hit(Mark::BrokerGone);
                 self.unlist(node);
                 if let Some(id) = self.nodes[node].conn {
                     self.supersede(id);
@@ -284,10 +288,11 @@ impl Producer {
         changed
     }
 
-    fn list_broker(&mut self, id: i32, host: &std::sync::Arc<str>, port: u16) -> bool {
+    pub(super) fn list_broker(&mut self, id: i32, host: &std::sync::Arc<str>, port: u16) -> bool {
         let was_listed = self.nodes.by_broker(id).is_some_and(|node| self.nodes[node].is_listed);
         let (node, moved) = self.nodes.list_broker(id, host.clone(), port);
         if moved {
+            self.marks.hit(Mark::BrokerMoved);
             let state = &mut self.nodes[node];
             state.retry_at = Instant::ZERO;
             state.failures = 0;
@@ -316,6 +321,7 @@ impl Producer {
         self.grow(index, count);
         changed |= self.apply_partitions(index, topic, version, is_new_topic);
         if is_new_topic {
+            self.marks.hit(Mark::TopicRecreated);
             for at in self.topics.at(index).partitions.clone() {
                 self.end_sequence(at);
             }
@@ -344,6 +350,7 @@ impl Producer {
         self.topics.at_mut(index).error = code;
         if code.is_retriable() || self.topics.at(index).state == TopicState::Ready {
             // Known partitions stay, without leaders: brokers deny topics while they restart.
+            self.marks.hit(Mark::TopicDenied);
             let partitions = self.topics.at(index).partitions.clone();
             for at in partitions {
                 self.set_leader(at, NO_NODE);
@@ -354,6 +361,7 @@ impl Producer {
             }
         }
         if !code.is_retriable() {
+            self.marks.hit(Mark::TopicRefused);
             let topic = self.topics.at_mut(index);
             topic.state = TopicState::Idle;
             let error = TopicError { topic: topic.name.clone(), code };
@@ -439,6 +447,7 @@ impl Producer {
             changed |= match partition {
                 Some(partition) => self.apply_partition(at, partition, version, is_new_topic),
                 None => {
+                    self.marks.hit(Mark::PartitionMissing);
                     self.partition_mut(at).error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
                     self.set_leader(at, NO_NODE)
                 }
@@ -458,6 +467,7 @@ impl Producer {
         let known = if is_new_topic { -1 } else { self.partition(at).leader_epoch };
         let epoch = if version >= 9 { partition.leader_epoch } else { -1 };
         if epoch >= 0 && epoch < known {
+            self.marks.hit(Mark::EpochStale);
             return false;
         }
         let code = ErrorCode(partition.error_code);
@@ -490,74 +500,6 @@ impl Producer {
         }
     }
 
-    /// Moves a partition to another leader, with all it holds; true when it was another one.
-    pub(super) fn set_leader(&mut self, at: PartitionIndex, leader: NodeIndex) -> bool {
-        let old = self.partition(at).leader;
-        let (topic, index) = (self.partition(at).topic, self.partition(at).index);
-        if let Some(spread) = &mut self.topics.at_mut(topic).spread {
-            spread.set_available(index, leader != NO_NODE);
-        }
-        if old == leader {
-            return false;
-        }
-        if self.partition(at).is_ready {
-            self.partition_mut(at).is_ready = false;
-            if old != NO_NODE {
-                self.nodes[old].ready.retain(|&other| other != at);
-            }
-        }
-        self.partition_mut(at).leader = leader;
-        if old != NO_NODE {
-            self.nodes[old].leads -= 1;
-            self.budget.set_reserve(old, self.nodes[old].leads > 0);
-        }
-        if leader != NO_NODE {
-            self.nodes[leader].leads += 1;
-            self.budget.set_reserve(leader, true);
-        }
-        self.move_charges(at, lane(leader));
-        true
-    }
-
-    fn move_charges(&mut self, at: PartitionIndex, to: LaneIndex) {
-        for &slot in &self.partitions[at as usize].queue {
-            let batch = &mut self.batches[slot];
-            if batch.lane != to {
-                self.budget.transfer(batch.lane, to, batch.charge);
-                batch.lane = to;
-            }
-        }
-    }
-
-    /// A leader hint in a Produce answer; true when it was newer than what is known and usable.
-    pub(super) fn take_leader_hint(
-        &mut self,
-        at: PartitionIndex,
-        leader: i32,
-        epoch: i32,
-        endpoint: Option<&NodeEndpoint>,
-    ) -> bool {
-        if leader < 0 || epoch < 0 || epoch <= self.partition(at).leader_epoch {
-            return false;
-        }
-        if let Some(endpoint) = endpoint
-            && let Ok(port @ 1..) = u16::try_from(endpoint.port)
-            && !endpoint.host.is_empty()
-            && endpoint.host.len() <= MAX_HOST
-        {
-            self.list_broker(leader, &endpoint.host, port);
-        }
-        let Some(node) = self.nodes.by_broker(leader).filter(|&node| self.nodes[node].is_listed)
-        else {
-            return false;
-        };
-        self.partition_mut(at).leader_epoch = epoch;
-        self.partition_mut(at).error = ErrorCode::NONE;
-        self.set_leader(at, node);
-        self.release_hold(at);
-        true
-    }
-
     /// Lets partitions of the topics in an answer go on, and asks again for those that have
     /// something to send and still no leader.
     fn rewake(&mut self, scope: &MetadataScope) {
@@ -575,8 +517,4 @@ impl Producer {
             }
         }
     }
-}
-
-fn lane(leader: NodeIndex) -> LaneIndex {
-    if leader == NO_NODE { NO_LEADER } else { leader }
 }

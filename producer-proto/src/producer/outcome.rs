@@ -7,6 +7,7 @@ use crate::TopicId;
 use crate::batches::{Batch, Content, LastError, State};
 use crate::error::{Phase as Waiting, ProduceError, ProduceErrorKind};
 use crate::event::{Event, Persistence};
+use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::partition::NO_NODE;
@@ -27,6 +28,7 @@ impl Producer {
     ) {
         let mut older = self.partition(at).queue.iter().take_while(|&&queued| queued != slot);
         if self.keeps_order() && older.any(|&queued| !self.batches[queued].done) {
+            self.marks.hit(Mark::SuccessWaits);
             self.batches[slot].state = State::Acknowledged { base_offset, append_time };
         } else {
             self.deliver(slot, base_offset, append_time);
@@ -39,6 +41,7 @@ impl Producer {
         let oldest = queue.iter().copied().find(|&slot| !self.batches[slot].done);
         let Some(slot) = oldest else { return };
         if let State::Acknowledged { base_offset, append_time } = self.batches[slot].state {
+            self.marks.hit(Mark::WaitingSuccessTold);
             self.deliver(slot, base_offset, append_time);
         }
     }
@@ -172,6 +175,7 @@ impl Producer {
         let lent_to = self.lent_to.and_then(|id| self.conns.get_mut(&id));
         match lent_to {
             Some(conn) => {
+                self.marks.hit(Mark::BytesLent);
                 conn.lent.push(slot);
                 self.lend(slot);
             }
@@ -252,14 +256,15 @@ impl Producer {
         ProduceError::new(kind, batch.attempts).with_cause(self.cause(batch))
     }
 
-    /// Fails every batch of `slots` that is not done.
+    /// Fails every batch of `slots` that is not done. One that is in the log is told, like any
+    /// success, after the older ones.
     pub(super) fn fail_all(
         &mut self,
         slots: Vec<Slot>,
         error: impl Fn(&Self, Slot) -> ProduceError,
     ) {
         for slot in slots {
-            if self.batches.find(slot).is_none_or(|batch| batch.done) {
+            if self.batches.find(slot).is_none_or(Batch::has_ended) {
                 continue;
             }
             let at = self.batches[slot].partition;

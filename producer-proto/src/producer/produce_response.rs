@@ -6,6 +6,7 @@ use crate::backoff::exponential;
 use crate::batches::{Batch, LastError, State};
 use crate::conn::{InFlight, Request};
 use crate::error::{ProduceError, ProduceErrorKind};
+use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::rng::Stream;
@@ -75,11 +76,13 @@ impl Producer {
     ) {
         for partition in &response.partitions {
             let Some(at) = self.answered_partition(partition, body) else {
+                self.marks.hit(Mark::AnswerForeign);
                 self.stats.bad_metadata_entries += 1;
                 continue;
             };
             let found = batches.binary_search_by_key(&at, |&(at, _)| at);
             let Some(place) = found.ok().filter(|&place| batches[place].1 != ANSWERED) else {
+                self.marks.hit(Mark::AnswerForeign);
                 self.stats.bad_metadata_entries += 1;
                 continue;
             };
@@ -89,6 +92,7 @@ impl Producer {
         }
         for &(at, slot) in &batches {
             if slot != ANSWERED {
+                self.marks.hit(Mark::AnswerIncomplete);
                 let message = "the answer to the request left this partition out".into();
                 let error =
                     LastError { code: ErrorCode::NETWORK_EXCEPTION, message: Some(message) };
@@ -154,7 +158,9 @@ impl Producer {
         self.take_back(at, slot);
         self.batches[slot].ambiguous = true;
         self.batches[slot].lost = true;
+        self.marks.hit(Mark::AnswerLost);
         if self.batches[slot].done {
+            self.marks.hit(Mark::LostAfterExpiry);
             self.give_up_stamp(slot);
             self.retire(slot);
         } else {
@@ -173,6 +179,9 @@ impl Producer {
         if !matches!(verdict, Verdict::Delivered | Verdict::DeliveredSomewhere) {
             let batch = &mut self.batches[slot];
             batch.ambiguous |= !code.refuses_append();
+            if !code.refuses_append() {
+                self.marks.hit(Mark::ErrorInDoubt);
+            }
         }
         if self.batches[slot].done {
             self.settle_expired(at, slot, verdict, answer);
@@ -195,8 +204,12 @@ impl Producer {
             Verdict::Delivered | Verdict::DeliveredSomewhere => {
                 let base = answer.base_offset(self.batches[slot].count);
                 self.note_acknowledged(at, slot, base);
+                self.marks.hit(Mark::LateSuccess);
             }
-            _ => self.give_up_stamp(slot),
+            _ => {
+                self.marks.hit(Mark::LateRefusal);
+                self.give_up_stamp(slot);
+            }
         }
         self.retire(slot);
     }
@@ -209,18 +222,23 @@ impl Producer {
                 self.succeed(at, slot, base, answer.append_time());
             }
             Verdict::DeliveredSomewhere => {
+                self.marks.hit(Mark::Duplicate);
                 self.note_acknowledged(at, slot, None);
                 self.succeed(at, slot, None, None);
             }
             Verdict::Retry => self.retry(at, slot, answer.error()),
             Verdict::OutOfOrder => {
                 self.batches[slot].refused_in_sequence = true;
-                if !self.has_older_stamp(at, slot) {
+                if self.has_older_stamp(at, slot) {
+                    self.marks.hit(Mark::OutOfOrderBehindOlder);
+                } else {
+                    self.marks.hit(Mark::GapFound);
                     self.note_gap(at);
                 }
                 self.retry(at, slot, answer.error());
             }
             Verdict::UnknownProducer => {
+                self.marks.hit(Mark::UnknownProducer);
                 if answer.partition.log_start_offset >= 0 {
                     self.batches[slot].refused_in_sequence = true;
                     self.note_gap(at);
@@ -230,6 +248,7 @@ impl Producer {
             Verdict::Split => self.split_or_fail(at, slot, answer),
             Verdict::Fail => self.refuse(at, slot, answer),
             Verdict::FailAndBump => {
+                self.marks.hit(Mark::EpochRefused);
                 self.refuse(at, slot, answer);
                 self.partition_mut(at).sequence.stale = true;
             }
@@ -246,9 +265,12 @@ impl Producer {
         let batch = &self.batches[slot];
         // What may be in the log already must not be cut up and sent again.
         if batch.count == 1 || batch.ambiguous || self.fatal.is_some() {
+            let is_one = batch.count == 1;
+            self.marks.hit(if is_one { Mark::SplitOfOne } else { Mark::SplitInDoubt });
             return self.refuse(at, slot, answer);
         }
         self.stats.batches_split += 1;
+        self.marks.hit(Mark::Split);
         self.stats.errors_retriable += 1;
         self.batches[slot].last_error = answer.error();
         self.start_split(slot);
@@ -287,7 +309,8 @@ impl Producer {
             let error = self.broker_error(slot, error);
             return self.fail(slot, &error);
         }
-        let indexes = append_indexes(batch);
+        self.marks.hit(Mark::RecordsNamed);
+        let indexes = append_indexes(&self.batches[slot]);
         for (index, named) in indexes.into_iter().zip(messages) {
             let (code, message) = match named {
                 Some(message) => (code, message),
@@ -310,6 +333,7 @@ impl Producer {
         let batch = &self.batches[slot];
         let retries = batch.attempts.saturating_sub(1);
         if retries >= self.settings.retries || self.fatal.is_some() {
+            self.marks.hit(Mark::RetriesExhausted);
             self.stats.errors_final += 1;
             self.give_up_stamp(slot);
             let error = self.broker_error(slot, &error);
@@ -331,6 +355,12 @@ impl Producer {
         self.batches[slot].last_error = error;
         let is_head = self.partition(at).queue.front() == Some(&slot);
         let is_held = self.partition(at).retry_at > self.now;
+        if !is_head {
+            self.marks.hit(Mark::RetriedBehindOlder);
+        }
+        if has_newer_leader {
+            self.marks.hit(Mark::RetriedAtNewLeader);
+        }
         if !has_newer_leader && (is_head || !is_held) {
             self.hold_back(at, self.now + backoff);
         }
@@ -350,6 +380,7 @@ impl Producer {
         }
         let is_refused = code == ErrorCode::NOT_LEADER_OR_FOLLOWER;
         if is_refused && self.partition(at).leader == node {
+            self.marks.hit(Mark::LeaderUnknown);
             // Nothing goes there again before somebody says that it leads after all.
             self.set_leader(at, crate::partition::NO_NODE);
         }
@@ -359,6 +390,7 @@ impl Producer {
     pub(super) fn refuse_ready(&mut self, node: NodeIndex, code: ErrorCode, why: &str) {
         let message: Arc<str> = format!("{}: {why}", self.nodes[node].describe()).into();
         while let Some(at) = self.nodes[node].ready.pop_front() {
+            self.marks.hit(Mark::ProduceRefused);
             self.partition_mut(at).is_ready = false;
             let slots: Vec<_> = self.partition(at).queue.iter().copied().collect();
             let error = LastError { code, message: Some(message.clone()) };
@@ -368,6 +400,7 @@ impl Producer {
 
     /// Fails a batch whose codec its leader does not know.
     pub(super) fn refuse_codec(&mut self, slot: Slot) {
+        self.marks.hit(Mark::CodecRefused);
         let node = self.partition(self.batches[slot].partition).leader;
         let message = format!(
             "{} does not know compression.type = zstd, which needs Produce 7 (Kafka 2.1)",

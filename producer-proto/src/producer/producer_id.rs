@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use crate::backoff::exponential;
 use crate::batches::{LastError, State};
 use crate::conn::{Outgoing, Request};
+use crate::marks::Mark;
 use crate::rng::Stream;
 use crate::timers::TimerKey;
 use crate::wire::{
@@ -60,6 +61,7 @@ impl Producer {
 
     /// The request failed; the next one comes after a backoff.
     pub(super) fn producer_id_later(&mut self, problem: Arc<str>) {
+        self.marks.hit(Mark::ProducerIdLater);
         self.ids.trouble = Some(problem);
         let draw = self.rng.draw(Stream::ProducerIdJitter, 0, self.ids.attempts);
         let backoff = exponential(
@@ -111,6 +113,7 @@ impl Producer {
         if !may_pass.contains(&code) {
             return self.become_fatal(code, message);
         }
+        self.marks.hit(Mark::ProducerIdRefused);
         let waiting = self
             .unfinished()
             .into_iter()

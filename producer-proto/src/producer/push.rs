@@ -7,6 +7,7 @@ use crate::budget::{LaneIndex, NO_LEADER};
 use crate::config::PartitionerKind;
 use crate::error::PushError;
 use crate::event::Receipt;
+use crate::marks::Mark;
 use crate::partition::{NO_NODE, Partition};
 use crate::partitioner::{self, RoundRobinState, Spread, StickyState};
 use crate::rng::Stream;
@@ -68,6 +69,7 @@ impl Producer {
                 self.stats.pushes_refused_full += 1;
                 // Once per shortage: who tries again and again must not end every linger.
                 if self.budget.take_newly_starved() {
+                    self.marks.hit(Mark::Starved);
                     self.hurry_everything();
                 }
                 self.settle();
@@ -111,6 +113,7 @@ impl Producer {
         if let Some(partition) = record.partition {
             if partition >= count {
                 // It may have been added since: the next answer tells.
+                self.marks.hit(Mark::PartitionUnknown);
                 self.metadata.request();
                 return Err(PushError::TopicNotReady);
             }
@@ -174,6 +177,7 @@ impl Producer {
             Err(lane) => lane,
         };
         if let Some(other) = self.sticky_elsewhere(topic, lane) {
+            self.marks.hit(Mark::ElsewhereFull);
             let at = self.topics.at(topic).partitions[other as usize];
             if let Ok(receipt) = self.append_sticky(topic, at, timestamp, payload) {
                 return Ok(receipt);

@@ -2,6 +2,7 @@
 
 use crate::batches::{Content, State};
 use crate::config::Acks;
+use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::partition::{NO_NODE, Partition};
@@ -66,6 +67,7 @@ impl Producer {
     /// Data has waited for the node for `partitioner.availability.timeout.ms`: until it takes
     /// some, unkeyed records go elsewhere.
     pub(super) fn on_availability_timer(&mut self, node: NodeIndex) {
+        self.marks.hit(Mark::BrokerSlow);
         self.set_slow(node, true);
     }
 

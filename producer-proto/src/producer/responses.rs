@@ -4,6 +4,7 @@ use bytes::BytesMut;
 
 use crate::conn::{ConnState, InFlight, Outgoing, Request};
 use crate::io::DisconnectReason;
+use crate::marks::Mark;
 use crate::timers::TimerKey;
 use crate::wire::{
     ApiKey, ApiVersionsRequest, ApiVersionsResponse, FrameSplitter, MetadataResponse,
@@ -37,6 +38,7 @@ impl Producer {
             (Ok(()), Some(conn)) => conn.splitter = splitter,
             (Err(problem), Some(conn)) if conn.state != ConnState::Closing => {
                 self.stats.protocol_errors += 1;
+                self.marks.hit(Mark::ProtocolBroken);
                 self.close_connection(id, Ending::Protocol(problem));
             }
             _ => {}
@@ -158,6 +160,7 @@ impl Producer {
             if next >= asked {
                 return Err(format!("ApiVersions {asked} refused, {theirs} offered instead"));
             }
+            self.marks.hit(Mark::VersionsDowngraded);
             self.ask_api_versions(id, next);
             return Ok(());
         }
@@ -210,7 +213,11 @@ impl Producer {
             self.timers.set(TimerKey::Throttle(node), until);
             if let Some(conn) = self.conns.get_mut(&id) {
                 conn.throttled += until.saturating_since(before);
+                let is_awaited = !conn.in_flight.is_empty();
+                self.marks.hit(if is_awaited { Mark::ThrottledInFlight } else { Mark::Throttled });
             }
+        } else {
+            self.marks.hit(Mark::ThrottleShorter);
         }
         self.stats.throttle_micros += millis.saturating_mul(1_000);
         let broker = self.broker_of(node);

@@ -7,6 +7,7 @@
 
 use crate::batch::{Stamp, sequence_add};
 use crate::batches::State;
+use crate::marks::Mark;
 use crate::outstanding::Slot;
 use crate::topics::PartitionIndex;
 
@@ -55,7 +56,9 @@ impl Producer {
     /// The next epoch, or none when a new producer id has to be asked for.
     fn bump_epoch(&mut self) -> Option<(i64, i16)> {
         self.stats.epoch_bumps += 1;
-        self.ids.bump()
+        let next = self.ids.bump();
+        self.marks.hit(if next.is_some() { Mark::EpochBumped } else { Mark::EpochExhausted });
+        next
     }
 
     fn has_stamps(&self, at: PartitionIndex) -> bool {
@@ -97,6 +100,12 @@ impl Producer {
         let is_newest = !later.any(|&queued| self.batches[queued].stamp.is_some());
         let is_absent = partition.sequence.knows_absent(batch);
         let (at, lost) = (batch.partition, batch.lost);
+        self.marks.hit(match (is_newest, is_absent) {
+            (true, true) => Mark::SequenceFreed,
+            (true, false) => Mark::SequenceInDoubt,
+            (false, true) => Mark::SequenceMissing,
+            (false, false) => Mark::HoleOpen,
+        });
         let sequence = &mut self.partition_mut(at).sequence;
         match (is_newest, is_absent) {
             // Its number is free again.
@@ -119,6 +128,7 @@ impl Producer {
     /// the sequence ends, as soon as no stamp of it can take effect any more.
     pub(super) fn end_sequence(&mut self, at: PartitionIndex) {
         if self.partition(at).sequence.producer_id >= 0 {
+            self.marks.hit(Mark::SequenceEnded);
             self.partition_mut(at).sequence.gap = true;
             self.resolve_gap(at);
         }
@@ -145,6 +155,7 @@ impl Producer {
         if partition.queue.iter().any(is_open) {
             return;
         }
+        self.marks.hit(Mark::GapResolved);
         for &slot in &self.partitions[at as usize].queue {
             self.batches[slot].stamp = None;
         }

@@ -2,6 +2,7 @@
 
 use crate::Instant;
 use crate::batches::State;
+use crate::marks::Mark;
 use crate::outstanding::Slot;
 use crate::timers::{TimerKey, TimerKind};
 
@@ -51,12 +52,23 @@ impl Producer {
             self.expiring.pop_front();
             let slots = self.slots_of(deadline);
             for &slot in &slots {
-                if !self.batches[slot].done {
+                if !self.batches[slot].has_ended() {
                     self.stats.batches_expired += 1;
+                    self.mark_expired(slot);
                 }
             }
             self.fail_all(slots, Self::timeout_error);
         }
+    }
+
+    fn mark_expired(&mut self, slot: Slot) {
+        let batch = &self.batches[slot];
+        self.marks.hit(match batch.state {
+            State::InFlight(_) => Mark::ExpiredInFlight,
+            State::Working => Mark::ExpiredAtJob,
+            _ if batch.is_retry() => Mark::ExpiredInBackoff,
+            _ => Mark::ExpiredInQueue,
+        });
     }
 
     /// The batch of a deadline, or its pieces; batches stand in the order of their ids.

@@ -3,6 +3,7 @@
 //! under random faults. Tests are named after their scenarios (see `SCENARIOS.md`).
 #![allow(clippy::unwrap_used)]
 
+mod branches;
 mod cls;
 mod contract;
 mod direct;
