@@ -139,6 +139,10 @@ pub(crate) struct PerfArgs {
     /// 1: one record in flight, and the time of each
     #[arg(long, value_name = "0|1", default_value = "0", value_parser = parse_switch, action = clap::ArgAction::Set)]
     pub(crate) latency: bool,
+    /// N records per second, evenly spaced, sent from a thread beside the producer's; and the time
+    /// of each, from when it was due to its acknowledgement
+    #[arg(long, value_name = "N", conflicts_with = "latency")]
+    pub(crate) rate: Option<Rate>,
     /// Folder of the payload files
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub(crate) data: PathBuf,
@@ -309,7 +313,13 @@ mod tests {
         let arguments: Vec<_> = line.split_whitespace().collect();
         let Command::Perf(perf) = parse(&arguments).unwrap().command else { panic!("not perf") };
         assert_eq!((perf.acks.as_str(), perf.keyed, perf.idempotent), ("-1", true, false));
-        assert!(perf.latency);
+        assert!(perf.latency && perf.rate.is_none());
         assert!(parse(&["perf", "--keyed", "yes"]).is_err());
+        let Command::Perf(paced) = parse(&["perf", "--rate", "9"]).unwrap().command else {
+            panic!("not perf")
+        };
+        assert_eq!(paced.rate, "9".parse().ok());
+        let both = parse(&["perf", "--rate", "9", "--latency", "1"]).unwrap_err();
+        assert!(both.to_string().contains("--latency"), "{both}");
     }
 }

@@ -1,5 +1,6 @@
 //! `producer perf`: load, and one line of numbers.
 
+mod paced;
 mod payload;
 mod result;
 
@@ -25,6 +26,9 @@ const CLOSE: Duration = Duration::from_secs(10);
 /// Runs the command. `Err` is for wrong options, settings or payload files.
 pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
     let payload = Payload::load(&args.data, args.size, args.keyed)?;
+    if let Some(rate) = args.rate {
+        return paced::run(args, rate, config(args)?, &payload);
+    }
     args.runtime.run(config(args)?, async |producer| {
         let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
         let load =
@@ -53,6 +57,12 @@ fn config(args: &PerfArgs) -> Result<Config, String> {
     settings::config(None, &properties, Some(&args.bootstrap))
 }
 
+fn record<'a>(topic: &'a Topic, payload: &'a Payload, i: u64) -> Record<'a> {
+    let mut record = Record::to(topic).value(payload.value(i));
+    record.key = payload.key(i);
+    record
+}
+
 struct Load<'a> {
     runtime: Runtime,
     producer: &'a Handle,
@@ -62,9 +72,7 @@ struct Load<'a> {
 
 impl<'a> Load<'a> {
     fn record(&self, i: u64) -> Record<'a> {
-        let mut record = Record::to(self.topic).value(self.payload.value(i));
-        record.key = self.payload.key(i);
-        record
+        record(self.topic, self.payload, i)
     }
 
     async fn throughput(&self, args: &PerfArgs) -> Result<(String, u64), String> {

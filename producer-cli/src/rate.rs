@@ -1,5 +1,6 @@
 //! `--rate`: when the next record may go.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,21 @@ impl FromStr for Rate {
             Ok(rate @ 1..=NANOS) => Ok(Self(rate)),
             _ => Err(format!("expected N or N/s with N from 1 to {NANOS}")),
         }
+    }
+}
+
+impl Rate {
+    /// When the record after `records` others is due, counted from the time of the first. No
+    /// interval is rounded: the error does not grow.
+    pub(crate) fn due(self, records: u64) -> Duration {
+        let nanos = u128::from(records) * u128::from(NANOS) / u128::from(self.0);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -64,6 +80,16 @@ mod tests {
             let error = wrong.parse::<Rate>().unwrap_err();
             assert!(error.contains("from 1 to 1000000000"), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_due_does_not_drift() {
+        let rate: Rate = "3".parse().unwrap();
+        assert_eq!(rate.due(0), Duration::ZERO);
+        assert_eq!(rate.due(1), Duration::from_nanos(333_333_333));
+        assert_eq!(rate.due(3_000_000), Duration::from_secs(1_000_000));
+        assert_eq!(rate.due(u64::MAX), Duration::from_nanos(u64::MAX), "later than ever");
+        assert_eq!(rate.to_string(), "3");
     }
 
     #[test]

@@ -56,6 +56,24 @@ impl Runtime {
         }
     }
 
+    /// Starts a producer that is not on this thread, and runs `work` with it here.
+    pub(crate) fn run_beside(
+        self,
+        config: Config,
+        work: impl FnOnce(Handle) -> Result<ExitCode, String>,
+    ) -> Result<ExitCode, String> {
+        match self {
+            Self::Tokio => {
+                let runtime = build(Builder::new_multi_thread().worker_threads(1))?;
+                let inside = runtime.enter();
+                let producer = self.start(config)?;
+                drop(inside);
+                work(producer)
+            }
+            Self::Mio | Self::Smol => work(self.start(config)?),
+        }
+    }
+
     /// The crate behind it, under whose name its numbers stand.
     pub(crate) fn adapter(self) -> &'static str {
         match self {
@@ -85,9 +103,13 @@ pub(crate) fn on_tokio(
     runtime: &mut Builder,
     work: impl Future<Output = Result<ExitCode, String>>,
 ) -> Result<ExitCode, String> {
-    let runtime = runtime.enable_all().build().map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = build(runtime)?;
     let result = runtime.block_on(work);
     // A read of standard input that never returns must not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+fn build(runtime: &mut Builder) -> Result<tokio::runtime::Runtime, String> {
+    runtime.enable_all().build().map_err(|error| format!("no runtime: {error}"))
 }

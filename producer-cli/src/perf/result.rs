@@ -7,6 +7,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
 use crate::args::PerfArgs;
+use crate::rate::Rate;
 
 /// What the process has used up to a moment.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +79,7 @@ pub(crate) fn throughput_line(args: &PerfArgs, span: &Span) -> String {
 }
 
 /// How long each record took, in nanoseconds, to three digits.
+#[derive(Clone, Debug)]
 pub(crate) struct Latencies(Histogram<u64>);
 
 impl Latencies {
@@ -91,26 +93,54 @@ impl Latencies {
     pub(crate) fn add(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX));
     }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn micros_at(&self, quantile: f64) -> f64 {
+        self.0.value_at_quantile(quantile) as f64 / 1e3
+    }
 }
 
 /// The line of a latency run.
 pub(crate) fn latency_line(args: &PerfArgs, span: &Span, latencies: &Latencies) -> String {
-    let latencies = &latencies.0;
-    let us = |nanos: u64| nanos as f64 / 1e3;
-    let quantile = |q: f64| us(latencies.value_at_quantile(q));
+    format!("{{{}}}", latency_keys(args, span, latencies))
+}
+
+/// The line of a paced run. `lateness`: how long after its time each record was handed over,
+/// which is the part of its latency that the load generator and a producer without room made.
+pub(crate) fn paced_line(
+    args: &PerfArgs,
+    rate: Rate,
+    span: &Span,
+    latencies: &Latencies,
+    lateness: &Latencies,
+) -> String {
     format!(
-        "{{\"peer\":\"{}\",\"latency\":true,\"records\":{},\"seconds\":{:.4},\"mean_us\":{:.1},\
+        "{{{},\"rate\":{rate},\"late_p50_us\":{:.1},\"late_p99_us\":{:.1}}}",
+        latency_keys(args, span, latencies),
+        lateness.micros_at(0.5),
+        lateness.micros_at(0.99)
+    )
+}
+
+fn latency_keys(args: &PerfArgs, span: &Span, latencies: &Latencies) -> String {
+    let all = &latencies.0;
+    format!(
+        "\"peer\":\"{}\",\"latency\":true,\"records\":{},\"seconds\":{:.4},\"mean_us\":{:.1},\
          \"p50_us\":{:.1},\"p99_us\":{:.1},\"p999_us\":{:.1},\"min_us\":{:.1},\"max_us\":{:.1},\
-         \"cpu_us_per_send\":{:.2},\"max_rss_kb\":{},\"errors\":{}}}",
+         \"cpu_us_per_send\":{:.2},\"max_rss_kb\":{},\"errors\":{}",
         args.runtime.adapter(),
         args.records,
         span.seconds(),
-        latencies.mean() / 1e3,
-        quantile(0.5),
-        quantile(0.99),
-        quantile(0.999),
-        us(latencies.min()),
-        us(latencies.max()),
+        all.mean() / 1e3,
+        latencies.micros_at(0.5),
+        latencies.micros_at(0.99),
+        latencies.micros_at(0.999),
+        all.min() as f64 / 1e3,
+        all.max() as f64 / 1e3,
         (span.user() + span.system()) * 1e6 / args.records as f64,
         span.to.max_rss_kb,
         span.errors
@@ -171,6 +201,22 @@ mod tests {
         for key in ["mean_us", "p99_us", "p999_us", "min_us", "max_us", "max_rss_kb", "errors"] {
             assert!(value[key].is_number(), "{key}");
         }
+    }
+
+    #[test]
+    fn a_paced_run_tells_its_rate_and_how_late_the_records_went_out() {
+        let mut latencies = Latencies::new().unwrap();
+        latencies.add(Duration::from_micros(700));
+        let mut lateness = Latencies::new().unwrap();
+        lateness.add(Duration::from_micros(40));
+        assert_eq!((latencies.count(), lateness.count()), (1, 1));
+
+        let rate = "5".parse().unwrap();
+        let line = paced_line(&args(&["--rate", "5"]), rate, &span(), &latencies, &lateness);
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&value["latency"], &value["rate"]), (&true.into(), &5.into()));
+        assert_eq!(value["p50_us"].as_f64().unwrap().round(), 700.0);
+        assert_eq!(value["late_p99_us"].as_f64().unwrap().round(), 40.0);
     }
 
     #[test]

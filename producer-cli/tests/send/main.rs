@@ -25,18 +25,33 @@ fn every_runtime_sends_and_loads() {
         assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
         assert_eq!(cluster.with(|cluster| cluster.log("t", 0)).len(), 100);
 
-        let output = program::run(
-            Command::new(env!("CARGO_BIN_EXE_producer"))
-                .args(["perf", "--topic", "p", "--records", "1000", "--warmup", "10"])
-                .args(["--size", "10", "--runtime", runtime, "--bootstrap", &cluster.bootstrap()])
-                .arg("--data")
-                .arg(&folder),
-            "",
-        );
-        assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+        let perf = |options: &[&str]| {
+            let output = program::run(
+                Command::new(env!("CARGO_BIN_EXE_producer"))
+                    .args(["perf", "--records", "1000", "--warmup", "10", "--size", "10"])
+                    .args(["--runtime", runtime, "--bootstrap", &cluster.bootstrap()])
+                    .args(options)
+                    .arg("--data")
+                    .arg(&folder),
+                "",
+            );
+            assert_eq!((output.code, output.stderr.as_str()), (Some(0), ""));
+            output
+        };
+        let output = perf(&["--topic", "p"]);
         assert!(output.stdout.contains(&format!("\"producer-{runtime}\"")), "{}", output.stdout);
-        let loaded = |partition| cluster.with(|cluster| cluster.log("p", partition)).len();
-        assert_eq!(loaded(0) + loaded(1), 1010);
+        let loaded = |topic: &str| {
+            cluster.with(|cluster| cluster.log(topic, 0).len() + cluster.log(topic, 1).len())
+        };
+        assert_eq!(loaded("p"), 1010);
+
+        let output = perf(&["--topic", "r", "--rate", "20000"]);
+        assert_eq!(loaded("r"), 1010);
+        let numbers: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(numbers["rate"], 20_000);
+        // The last of 1,000 records is due 49.95 ms after the first.
+        assert!(numbers["seconds"].as_f64().unwrap() >= 0.049, "{numbers}");
+        assert!(numbers["p50_us"].as_f64().unwrap() > 0.0, "{numbers}");
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
