@@ -158,6 +158,7 @@ impl Producer {
             ConnectErrorKind::Tls => "TLS handshake failed",
             ConnectErrorKind::Other => "connection attempt failed",
         };
+        self.stats.connections_failed += 1;
         self.back_off(node, false, self.now);
         self.metadata.waits_for_source = false;
         self.report_failure(node, problem);

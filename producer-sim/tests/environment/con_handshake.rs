@@ -219,6 +219,17 @@ fn con_07_reconnect_backoff_grows_until_really_ready() {
 }
 
 #[test]
+fn con_07_refused_dials_are_counted_as_failed() {
+    let mut world = world(1, 1, config());
+    world.cluster.set_up(1, false);
+    world.topic("t");
+    world.run_for(secs(2));
+    let stats = world.producer.stats();
+    assert!(stats.connections_opened > 3);
+    assert_eq!(stats.connections_failed, stats.connections_opened);
+}
+
+#[test]
 fn con_07_it_is_reset_when_the_connection_is_ready() {
     let mut world = warm(2, 4, config());
     world.set_latency(Duration::ZERO);
