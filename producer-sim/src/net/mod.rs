@@ -4,9 +4,13 @@
 //! due later. Everything is shared under one lock, so a test can script and look at any time.
 
 mod serve;
+mod shape;
+
+pub use shape::{Line, Shape, Traffic};
 
 use crate::{Cluster, ClusterConfig, Instant};
 use serve::Shared;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -92,6 +96,36 @@ impl NetCluster {
     /// port stays bound.
     pub fn with<T>(&self, action: impl FnOnce(&mut Cluster) -> T) -> T {
         self.shared.with(action)
+    }
+
+    /// Sets what the network does to connections, from the next that is accepted on: `shape` is
+    /// asked once for each.
+    pub fn set_shape(&self, shape: impl FnMut(Line) -> Shape + Send + 'static) {
+        self.shared.set_shape(Box::new(shape));
+    }
+
+    /// Lets answers that [`Shape::stall_after_answers`] holds back go out, on all connections and
+    /// for good.
+    pub fn release_stalls(&self) {
+        self.shared.release_stalls();
+    }
+
+    /// Whether a broker reads what clients send; true at first. A client that goes on writing finds
+    /// its socket full when the system's buffers are. What one read has taken already is still
+    /// carried out.
+    pub fn set_reading(&self, broker: i32, reading: bool) {
+        self.shared.set_reading(broker, reading);
+    }
+
+    /// Begins to keep all bytes that go over connections, see [`traffic`](Self::traffic).
+    pub fn record_traffic(&self) {
+        self.shared.record_traffic();
+    }
+
+    /// What went over each connection since [`record_traffic`](Self::record_traffic); empty
+    /// without that.
+    pub fn traffic(&self) -> BTreeMap<Line, Traffic> {
+        self.shared.traffic()
     }
 
     /// The time now, as the cluster counts it: since the start.
