@@ -110,11 +110,26 @@ impl EventLoop {
         tokens: Range<usize>,
         waker: Arc<mio::Waker>,
     ) -> Result<(Handle, Self), StartError> {
+        Self::seeded(config, registry, tokens, waker, system_seed())
+    }
+
+    /// As [`new`](Self::new), with random choices that all follow from `seed`, for tests that are
+    /// to be repeated: where its bytes go depends on nothing but its calls and what brokers answer.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn seeded(
+        config: &Config,
+        registry: &Registry,
+        tokens: Range<usize>,
+        waker: Arc<mio::Waker>,
+        seed: [u8; 32],
+    ) -> Result<(Handle, Self), StartError> {
         if tokens.len() < 3 {
             return Err(StartError::Tokens(tokens));
         }
         let registry = registry.try_clone().map_err(StartError::system("mio registry"))?;
-        let (handle, driver) = pair(config, system_seed())?;
+        let (handle, driver) = pair(config, seed)?;
         let sources = Sources::new(registry, tokens.start + 1..tokens.end);
         let waker = Waker::from(Arc::new(WakePoll(waker)));
         let dialler = Dialler::new(DialSettings::new(config), sources.clone(), waker.clone());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use producer_driver::proto::Config;
-use producer_driver::{Delivery, Handle, Record, RecordResult, SendError, TopicRef};
+use producer_driver::{Delivery, Handle, Record, RecordResult, SendError, TopicRef, system_seed};
 
 use crate::event_loop::{EventLoop, StartError};
 
@@ -42,11 +42,20 @@ impl Producer {
     /// # Errors
     /// A setting is wrong, or the system refuses the thread or what mio needs.
     pub fn spawn(config: Config) -> Result<Self, StartError> {
+        Self::spawn_seeded(config, system_seed())
+    }
+
+    /// Starts a producer whose random choices all follow from `seed`, for tests that are to be
+    /// repeated: where its bytes go depends on nothing but its calls and what brokers answer.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_seeded(config: Config, seed: [u8; 32]) -> Result<Self, StartError> {
         let poll = Poll::new().map_err(StartError::system("mio poll"))?;
         let waker = mio::Waker::new(poll.registry(), Token(TOKENS.start))
             .map_err(StartError::system("mio waker"))?;
         let (handle, event_loop) =
-            EventLoop::new(&config, poll.registry(), TOKENS, Arc::new(waker))?;
+            EventLoop::seeded(&config, poll.registry(), TOKENS, Arc::new(waker), seed)?;
         let running = thread::Builder::new()
             .name("producer".to_owned())
             .spawn(move || run(poll, event_loop))

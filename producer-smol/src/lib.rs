@@ -72,7 +72,16 @@ impl Producer {
     /// # Errors
     /// A setting is out of range or contradicts another.
     pub fn new(config: Config) -> Result<(Self, Driver), ConfigError> {
-        let (handle, driver) = pair(&config, system_seed())?;
+        Self::seeded(config, system_seed())
+    }
+
+    /// As [`new`](Self::new), with random choices that all follow from `seed`, for tests that are
+    /// to be repeated: where its bytes go depends on nothing but its calls and what brokers answer.
+    ///
+    /// # Errors
+    /// A setting is out of range or contradicts another.
+    pub fn seeded(config: Config, seed: [u8; 32]) -> Result<(Self, Driver), ConfigError> {
+        let (handle, driver) = pair(&config, seed)?;
         Ok((Self(handle), Driver(Task::new(&config, driver, runtime::Smol))))
     }
 

@@ -91,7 +91,23 @@ impl Producer {
     /// # Panics
     /// When the runtime was built without its time driver.
     pub fn spawn_on(runtime: &TokioHandle, config: Config) -> Result<Self, StartError> {
-        let (handle, driver) = pair(&config, system_seed())?;
+        Self::spawn_seeded(runtime, config, system_seed())
+    }
+
+    /// Starts a producer whose random choices all follow from `seed`, for tests that are to be
+    /// repeated: where its bytes go depends on nothing but its calls and what brokers answer.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    ///
+    /// # Panics
+    /// When the runtime was built without its time driver.
+    pub fn spawn_seeded(
+        runtime: &TokioHandle,
+        config: Config,
+        seed: [u8; 32],
+    ) -> Result<Self, StartError> {
+        let (handle, driver) = pair(&config, seed)?;
         runtime::spawn(runtime, &config, driver);
         Ok(Self(handle))
     }
