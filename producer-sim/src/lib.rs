@@ -13,6 +13,8 @@
 #![deny(missing_docs)]
 
 mod cluster;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "net")]
 mod net;
 pub mod records;
@@ -22,6 +24,6 @@ pub use cluster::*;
 pub use kafka_protocol::ResponseError;
 pub use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
 #[cfg(feature = "net")]
-pub use net::NetCluster;
+pub use net::{Line, NetCluster, Shape, Traffic};
 pub use producer_proto::{Instant, Uuid};
 pub use world::*;

@@ -1,0 +1,7 @@
+//! The conformance kit on smol.
+
+use adapter_tests::Smol;
+
+fn main() -> std::process::ExitCode {
+    producer_sim::conformance::main(&Smol)
+}

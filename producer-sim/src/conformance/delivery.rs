@@ -1,0 +1,86 @@
+//! Records, answers and errors come through.
+
+use std::time::Duration;
+
+use producer_proto::{Codec, Config};
+
+use super::adapter::{Adapter, Message, Producer};
+use super::rig::{PARTITIONS, assert_logs, cluster, config, millis, values, with_producer};
+use super::wait::{now, wait};
+use crate::NetCluster;
+
+pub(super) fn records_reach_all_brokers<A: Adapter>(adapter: &A) {
+    let net = cluster(3);
+    produce_everywhere(adapter, &net, &config(&net));
+}
+
+pub(super) fn compressed_records_reach_all_brokers<A: Adapter>(adapter: &A) {
+    let net = cluster(3);
+    let mut config = config(&net);
+    config.compression_type = Codec::Zstd;
+    produce_everywhere(adapter, &net, &config);
+}
+
+/// 4,000 records over all partitions, results checked.
+fn produce_everywhere<A: Adapter>(adapter: &A, net: &NetCluster, config: &Config) {
+    const EACH: i32 = 1_000;
+    with_producer(adapter, config, |producer| {
+        let mut deliveries = Vec::new();
+        for i in 0..EACH * PARTITIONS {
+            let value = i.to_string();
+            let message = Message::order(i % PARTITIONS, value.as_bytes());
+            deliveries.push((i, wait(producer.send(&message)).expect("it is accepted")));
+        }
+        wait(producer.flush());
+        for (i, mut delivery) in deliveries {
+            let outcome = now(&mut delivery).expect("a flush covers what was sent before it");
+            let place = outcome.expect("it is delivered");
+            let expected = (i % PARTITIONS, Some(i64::from(i / PARTITIONS)));
+            assert_eq!((place.partition, place.offset), expected);
+        }
+    });
+    assert_logs(net, |partition| {
+        (0..EACH).map(|i| (i * PARTITIONS + partition).to_string()).collect()
+    });
+}
+
+pub(super) fn what_was_accepted_is_sent_after_a_drop<A: Adapter>(adapter: &A) {
+    let net = cluster(1);
+    let host = adapter.host();
+    let producer = adapter.start(&host, &config(&net), super::rig::SEED);
+    let delivery = wait(producer.send(&Message::order(0, b"x"))).expect("it is accepted");
+    drop(producer);
+    wait(delivery).expect("it is delivered");
+    assert_eq!(values(&net, 0), ["x"]);
+}
+
+pub(super) fn a_broker_that_goes_away_is_found_again<A: Adapter>(adapter: &A) {
+    let net = cluster(1);
+    with_producer(adapter, &config(&net), |producer| {
+        for i in 0..20 {
+            producer.send_sync(&Message::order(0, i.to_string().as_bytes())).expect("delivered");
+            if i % 3 == 0 {
+                net.with(|cluster| cluster.close_connections(1));
+            }
+        }
+    });
+    assert_eq!(values(&net, 0), (0..20).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+pub(super) fn a_topic_that_cannot_be_had_is_named<A: Adapter>(adapter: &A) {
+    let net = cluster(1);
+    let mut config = config(&net);
+    config.max_block = millis(60);
+    with_producer(adapter, &config, |producer| {
+        let message = Message { topic: "nothing", ..Message::order(0, b"x") };
+        let failure = producer.send_sync(&message).expect_err("there is no such topic");
+        assert_eq!(failure.persistence, None, "it was never accepted");
+        let text = failure.text;
+        assert!(text.contains("nothing") && text.contains("UNKNOWN_TOPIC"), "{text}");
+        // It fails alone.
+        producer.send_sync(&Message::order(0, b"x")).expect("delivered");
+        wait(producer.close(Duration::from_secs(10)));
+        let failure = producer.send_sync(&Message::order(0, b"x")).expect_err("it is closed");
+        assert_eq!(failure.persistence, None);
+    });
+}
