@@ -3,7 +3,10 @@
 //! [`Cluster`] is the cluster itself: brokers as sans-IO servers over shared logs, in virtual
 //! time. Scripts ([`Rule`]) make it answer with errors, late, never or with damaged bytes; its
 //! [`log`](Cluster::log) and its list of [`requests`](Cluster::requests) tell what really
-//! happened. With feature `net` the same brokers listen on loopback sockets.
+//! happened. Replicas copy, leaders change and brokers die as in Kafka once told to
+//! ([`set_replication_delay`](Cluster::set_replication_delay), [`elect`](Cluster::elect),
+//! [`crash`](Cluster::crash), [`pause`](Cluster::pause), [`Failover`]); [`Cluster::lost`] says what
+//! that cost. With feature `net` the same brokers listen on loopback sockets.
 //!
 //! Messages are read and written with the `kafka-protocol` crate and record batches with a reader
 //! of this crate's own ([`records`]), so that nothing is shared with the producer's codec: every

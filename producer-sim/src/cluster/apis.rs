@@ -18,6 +18,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use producer_proto::Uuid;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Longest topic name that Kafka takes.
 const MAX_TOPIC_NAME: usize = 249;
@@ -104,7 +105,7 @@ impl Cluster {
             let id = Uuid(*topic.topic_id.as_bytes());
             let name = match &topic.name {
                 Some(name) => Some(name.to_string()),
-                None => self.topic_name(id),
+                None => self.topic_name_told(request.broker, id).map(|name| name.to_string()),
             };
             if !seen.insert((name.clone(), id)) {
                 continue;
@@ -143,19 +144,27 @@ impl Cluster {
     }
 
     fn all_topics(&self, broker: i32) -> Vec<MetadataRequestTopic> {
-        let names: Vec<&String> = match self.brokers.get(&broker).and_then(|b| b.frozen.as_ref()) {
-            Some(frozen) => frozen.keys().collect(),
+        let names: Vec<&Arc<str>> = match self.brokers.get(&broker).and_then(|b| b.told()) {
+            Some(view) => view.keys().collect(),
             None => self.topics.iter().filter(|(_, t)| !t.hidden).map(|(name, _)| name).collect(),
         };
         let by_name =
-            |name: &String| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+            |name: &Arc<str>| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         names.into_iter().map(by_name).collect()
+    }
+
+    /// The topic of this id, as a broker tells it.
+    fn topic_name_told(&self, broker: i32, id: Uuid) -> Option<Arc<str>> {
+        match self.brokers.get(&broker).and_then(|b| b.told()) {
+            Some(view) => view.iter().find(|(_, t)| t.0 == id).map(|(name, _)| Arc::clone(name)),
+            None => self.topic_name(id),
+        }
     }
 
     /// What a broker believes about a topic.
     fn image(&self, broker: i32, name: &str) -> Option<(Uuid, Vec<&PartitionImage>)> {
-        if let Some(frozen) = self.brokers.get(&broker).and_then(|b| b.frozen.as_ref()) {
-            let (id, partitions) = frozen.get(name)?;
+        if let Some(view) = self.brokers.get(&broker).and_then(|b| b.told()) {
+            let (id, partitions) = &**view.get(name)?;
             return Some((*id, partitions.iter().collect()));
         }
         let topic = self.topics.get(name).filter(|topic| !topic.hidden)?;
@@ -202,7 +211,7 @@ impl Cluster {
     }
 
     fn partition_answer(&self, index: i32, image: &PartitionImage) -> MetadataResponsePartition {
-        let up = |id: &i32| self.brokers.get(id).is_some_and(|broker| broker.up);
+        let up = |id: &i32| self.brokers.get(id).is_some_and(|broker| broker.up && !broker.fenced);
         let leader = image.leader.filter(up);
         let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect();
         let error = match leader {

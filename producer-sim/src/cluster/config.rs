@@ -29,6 +29,48 @@ pub enum Retention {
     CountOnly,
 }
 
+/// By which rules a broker judges producers; brokers of both kinds may stand in one cluster (see
+/// [`Cluster::set_era`](super::Cluster::set_era)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Era {
+    /// As Kafka 4.3: a producer id without state may begin with any sequence, a batch older than
+    /// the last five is OUT_OF_ORDER_SEQUENCE_NUMBER, and below `min.insync.replicas` the high
+    /// watermark stands still, so that acks=all runs into its timeout (KIP-966).
+    #[default]
+    Modern,
+    /// As Kafka before 2.5: a producer id without state must begin with 0, else it is
+    /// UNKNOWN_PRODUCER_ID, also when retention has removed all its records; a batch older than
+    /// the last five is DUPLICATE_SEQUENCE_NUMBER; below `min.insync.replicas` the high watermark
+    /// goes on, so that acks=all is answered NOT_ENOUGH_REPLICAS_AFTER_APPEND.
+    Legacy,
+}
+
+/// What the controller does by itself (see [`ClusterConfig::failover`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failover {
+    /// `broker.session.timeout.ms`: a broker that is crashed or paused for so long is fenced: it
+    /// leaves all ISRs with another member, and its partitions go to an in-sync replica that runs,
+    /// or have no leader. When it is back, it leads again where nobody else could.
+    pub session_timeout: Duration,
+    /// `replica.lag.time.max.ms`: a replica that has not had all of the leader's log for so long
+    /// leaves the ISR. It comes back when it has caught up.
+    pub replica_lag_max: Duration,
+    /// `unclean.leader.election.enable`: when no in-sync replica runs, any other that does takes
+    /// over, and what it does not have is [lost](super::Cluster::lost).
+    pub unclean: bool,
+}
+
+impl Default for Failover {
+    /// Kafka's: a session of 9 s, a lag of 30 s, no unclean elections.
+    fn default() -> Self {
+        Self {
+            session_timeout: Duration::from_secs(9),
+            replica_lag_max: Duration::from_secs(30),
+            unclean: false,
+        }
+    }
+}
+
 /// The settings of a [`Cluster`](super::Cluster). Start from [`ClusterConfig::new`].
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
@@ -53,6 +95,13 @@ pub struct ClusterConfig {
     /// becomes a [`Violation`](super::Violation), also where the answer does not depend on it.
     /// Default true.
     pub verify_batches: bool,
+    /// What the controller does by itself when brokers fail. Default nothing: leaders and ISRs
+    /// change only when told.
+    pub failover: Option<Failover>,
+    /// `producer.id.expiration.ms`: a producer id whose latest batch in a partition is so old, by
+    /// its timestamps, is forgotten there. Default never (Kafka's is a day). Kafka looks every ten
+    /// minutes, the model with each batch.
+    pub producer_id_expiration: Option<Duration>,
     /// Whether topics and partitions come back in another order than they were asked for, as with
     /// real brokers. Default true.
     pub shuffle_answers: bool,
@@ -71,6 +120,8 @@ impl ClusterConfig {
             request_history: usize::MAX,
             leader_hints: true,
             verify_batches: true,
+            failover: None,
+            producer_id_expiration: None,
             shuffle_answers: true,
         }
     }

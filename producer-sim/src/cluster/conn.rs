@@ -2,6 +2,7 @@
 
 use super::observe::ReceivedRequest;
 use super::rule::{Fired, RuleId};
+use super::waiting::Held;
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::RequestKind;
 use producer_proto::Instant;
@@ -50,6 +51,10 @@ pub(super) struct Conn {
     /// Whole frames without their length prefix, with the time of their last byte.
     pub(super) frames: VecDeque<(Instant, Bytes)>,
     pub(super) stalled: Option<(Wait, Pending)>,
+    /// A Produce request that waits for followers.
+    pub(super) waiting: Option<Box<Held>>,
+    /// The broker does nothing at all for the moment.
+    pub(super) paused: bool,
     /// The channel is muted because of a quota.
     pub(super) muted_until: Option<Instant>,
     pub(super) answers: VecDeque<Answer>,
@@ -62,12 +67,14 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(broker: i32) -> Self {
+    pub(super) fn new(broker: i32, paused: bool) -> Self {
         Self {
             broker,
             inbound: BytesMut::new(),
             frames: VecDeque::new(),
             stalled: None,
+            waiting: None,
+            paused,
             muted_until: None,
             answers: VecDeque::new(),
             dead: false,
@@ -97,6 +104,9 @@ impl Conn {
     }
 
     pub(super) fn poll_output(&mut self, now: Instant) -> Option<Output> {
+        if self.paused {
+            return None;
+        }
         match self.answers.front()? {
             Answer::At(at, _) if *at > now => None,
             Answer::Held(..) | Answer::Never => None,
@@ -112,6 +122,9 @@ impl Conn {
 
     /// When [`Conn::poll_output`] or the next request is due, if time alone decides it.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        if self.paused {
+            return None;
+        }
         let answer = match self.answers.front() {
             Some(Answer::At(at, _)) if !self.client_gone => Some(*at),
             Some(Answer::Close) if !self.client_gone => Some(Instant::ZERO),
@@ -122,7 +135,8 @@ impl Conn {
             _ => None,
         };
         let muted = self.muted_until.filter(|_| !self.frames.is_empty());
-        [answer, stall, muted].into_iter().flatten().min()
+        let waiting = self.waiting.as_ref().map(|held| held.waiting.deadline);
+        [answer, stall, muted, waiting].into_iter().flatten().min()
     }
 
     pub(super) fn release(&mut self, rule: RuleId, now: Instant) {
@@ -146,11 +160,14 @@ impl Conn {
         self.frames.clear();
         self.answers.clear();
         self.stalled = None;
+        self.waiting = None;
     }
 
     /// Nothing can ever come of this connection again.
     pub(super) fn is_finished(&self) -> bool {
         self.client_gone
-            && (self.closed || self.dead || (self.frames.is_empty() && self.stalled.is_none()))
+            && (self.closed
+                || self.dead
+                || (self.frames.is_empty() && self.stalled.is_none() && self.waiting.is_none()))
     }
 }

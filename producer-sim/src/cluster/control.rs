@@ -1,15 +1,22 @@
 //! What tests do to a cluster, and what they read from it.
 
 use super::conn::{Answer, Output};
+use super::log::PartitionLog;
 use super::observe::{ReceivedRequest, Violation};
+use super::partition::Partition;
 use super::rule::{Rule, RuleId};
-use super::topic::{LogCounts, PartitionImage, Topic};
-use super::{ADVERTISED, Broker, BrokerSpec, Cluster, ConnId, TopicConfig};
+use super::topic::{PartitionImage, Topic};
+use super::views::Lag;
+use super::{
+    ADVERTISED, Broker, BrokerSpec, Cluster, ConnId, Era, LogCounts, LostReason, Retention,
+    TopicConfig,
+};
 use crate::records::LogRecord;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use producer_proto::{Instant, Uuid};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Brokers.
@@ -25,15 +32,22 @@ impl Cluster {
                 versions: BTreeMap::from(versions),
                 throttle: Duration::ZERO,
                 frozen: None,
+                lag: Lag::default(),
+                crashed: false,
+                paused: false,
+                fenced: false,
+                incarnation: 0,
+                replication: Some(Duration::ZERO),
+                era: Era::Modern,
                 raw: None,
                 accepted: 0,
             },
         );
     }
 
-    /// The brokers that metadata names: those that are up, in order of id.
+    /// The brokers that metadata names: those that are up and not fenced, in order of id.
     pub fn brokers(&self) -> Vec<&BrokerSpec> {
-        self.brokers.values().filter(|b| b.up).map(|b| &b.spec).collect()
+        self.brokers.values().filter(|b| b.up && !b.fenced).map(|b| &b.spec).collect()
     }
 
     /// The broker that listens at this address, up or not.
@@ -47,8 +61,9 @@ impl Cluster {
         self.brokers.get(&broker).is_some_and(|b| b.spec.host == host && b.spec.port == port)
     }
 
-    /// Stops a broker (its connections close, new ones are refused, metadata leaves it out) or
-    /// starts it again. Leadership does not move by itself.
+    /// Stops a broker for its clients (its connections close, new ones are refused, metadata leaves
+    /// it out) or starts it again. Leadership does not move by itself, and its replicas go on
+    /// copying; see [`Cluster::crash`] for one that is really gone.
     pub fn set_up(&mut self, broker: i32, up: bool) {
         if let Some(broker) = self.brokers.get_mut(&broker) {
             broker.up = up;
@@ -81,6 +96,13 @@ impl Cluster {
         }
     }
 
+    /// Sets by which rules a broker judges producers. Default [`Era::Modern`].
+    pub fn set_era(&mut self, broker: i32, era: Era) {
+        if let Some(broker) = self.brokers.get_mut(&broker) {
+            broker.era = era;
+        }
+    }
+
     /// Puts a throttle time into every answer of a broker and mutes the connection for so long
     /// after it. Zero turns it off.
     pub fn set_throttle(&mut self, broker: i32, time: Duration) {
@@ -90,13 +112,10 @@ impl Cluster {
     }
 
     /// From now on a broker answers Metadata from what is true at this moment, whatever happens
-    /// later; `false` lets it catch up.
+    /// later; `false` lets it catch up. It goes on to act by what is true
+    /// ([`Cluster::set_metadata_delay`] is for a broker that does not).
     pub fn freeze_metadata(&mut self, broker: i32, frozen: bool) {
-        let images = self.topics.iter().filter(|(_, topic)| !topic.hidden).map(|(name, topic)| {
-            let partitions = topic.partitions.iter().map(|p| p.image.clone()).collect();
-            (name.clone(), (topic.id, partitions))
-        });
-        let images = images.collect();
+        let images = self.current_view();
         if let Some(broker) = self.brokers.get_mut(&broker) {
             broker.frozen = frozen.then_some(images);
         }
@@ -140,30 +159,54 @@ impl Cluster {
         id[8..].copy_from_slice(&self.next_topic.to_be_bytes());
         let id = config.id.unwrap_or(Uuid(id));
         let count = config.partitions;
-        let mut topic = Topic { id, config, partitions: Vec::new(), hidden: false };
+        let name: Arc<str> = Arc::from(name);
+        let (hidden, partitions) = (false, Vec::new());
+        let mut topic = Topic { name: Arc::clone(&name), id, config, partitions, hidden };
         topic.grow(count, &self.broker_ids());
-        self.topics.insert(name.to_owned(), topic);
+        self.forget_topic(&name);
+        self.topics.insert(Arc::clone(&name), topic);
+        self.topic_changed(&name);
         id
+    }
+
+    /// Drops a topic; what it held is lost.
+    fn forget_topic(&mut self, name: &str) {
+        let Some(topic) = self.topics.remove(name) else { return };
+        for (partition, index) in topic.partitions.iter().zip(0..) {
+            let batches = partition.log().batches().cloned();
+            let (place, committed) = (topic.place(index), partition.high_watermark);
+            self.note_lost(&place, batches, committed, LostReason::TopicDeleted);
+        }
+    }
+
+    /// After a change to a topic as a whole.
+    fn topic_changed(&mut self, name: &str) {
+        self.announce(name);
+        self.progress = true;
+        self.complete_waiting();
     }
 
     /// Deletes a topic with its logs.
     pub fn delete_topic(&mut self, name: &str) {
-        self.topics.remove(name);
+        self.forget_topic(name);
+        self.topic_changed(name);
     }
 
     /// Adds partitions up to `count`; fewer than there are changes nothing.
-    pub fn set_partitions(&mut self, topic: &str, count: i32) {
+    pub fn set_partitions(&mut self, name: &str, count: i32) {
         let brokers = self.broker_ids();
-        if let Some(topic) = self.topics.get_mut(topic) {
+        if let Some(topic) = self.topics.get_mut(name) {
             topic.grow(count, &brokers);
         }
+        self.topic_changed(name);
     }
 
     /// Makes a topic unknown to everybody for a while, with its logs kept.
-    pub fn set_hidden(&mut self, topic: &str, hidden: bool) {
-        if let Some(topic) = self.topics.get_mut(topic) {
+    pub fn set_hidden(&mut self, name: &str, hidden: bool) {
+        if let Some(topic) = self.topics.get_mut(name) {
             topic.hidden = hidden;
         }
+        self.topic_changed(name);
     }
 
     /// Changes a topic's settings; the number of partitions and the id stay.
@@ -184,8 +227,9 @@ impl Cluster {
         self.topics.get(topic)?.partitions.get(index).map(|p| &p.image)
     }
 
-    /// Moves the leadership of a partition to another broker and raises the leader epoch; `None`
-    /// leaves it without a leader. The log goes along.
+    /// Moves the leadership of a partition to any broker and raises the leader epoch; `None`
+    /// leaves it without a leader. The log goes along, whoever it is: nothing is lost. See
+    /// [`Cluster::elect`] for what a controller would do.
     pub fn move_leader(&mut self, topic: &str, partition: i32, leader: Option<i32>) {
         self.change_partition(topic, partition, |image| {
             image.leader = leader;
@@ -200,29 +244,43 @@ impl Cluster {
         });
     }
 
-    /// Changes what is true of a partition in any way.
+    /// Changes what is true of a partition in any way, also impossible ones. A new leader gets the
+    /// log, as with [`Cluster::move_leader`].
     pub fn change_partition(
         &mut self,
         topic: &str,
         partition: i32,
         change: impl FnOnce(&mut PartitionImage),
     ) {
-        if let Some(partition) = self.topics.get_mut(topic).and_then(|t| t.partition(partition)) {
-            change(&mut partition.image);
+        let Some(known) = self.topics.get_mut(topic).and_then(|t| t.partition(partition)) else {
+            return;
+        };
+        change(&mut known.image);
+        known.adopt_image(|id| self.brokers.contains_key(&id));
+        if let Some(leader) = known.image.leader {
+            known.hand_log_to(leader);
         }
+        self.partition_changed(topic, partition);
     }
 
     /// Drops what lies before `offset` in a partition's log, as retention does.
     pub fn advance_log_start(&mut self, topic: &str, partition: i32, offset: i64) {
         if let Some(partition) = self.topics.get_mut(topic).and_then(|t| t.partition(partition)) {
-            partition.log.advance_start(offset);
+            let leader = partition.image.leader.and_then(|leader| self.brokers.get(&leader));
+            let era = leader.map_or_else(Era::default, |leader| leader.era);
+            partition.for_each_log(|log| {
+                log.advance_start(offset);
+                if era == Era::Legacy {
+                    log.producers.forget_before(offset);
+                }
+            });
         }
     }
 
     /// Makes a partition forget all producer ids, as brokers do with ids that were idle for long.
     pub fn forget_producers(&mut self, topic: &str, partition: i32) {
         if let Some(partition) = self.topics.get_mut(topic).and_then(|t| t.partition(partition)) {
-            partition.producers.clear();
+            partition.for_each_log(PartitionLog::forget_producers);
         }
     }
 
@@ -329,31 +387,40 @@ impl Cluster {
         &self.violations
     }
 
-    /// What a partition's log holds, as far as [`Retention`](super::Retention) kept it.
+    /// What a partition's log holds (that of its latest leader, committed or not), as far as [`Retention`](super::Retention) kept it.
     pub fn log(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
-        self.partition_ref(topic, partition).map_or_else(Vec::new, |p| p.log.records())
+        let mut records = Vec::new();
+        if let Some(partition) = self.partition_ref(topic, partition) {
+            let log = partition.log();
+            let from = match self.config.retention {
+                Retention::Last(keep) => log.end() - i64::try_from(keep).unwrap_or(i64::MAX),
+                _ => 0,
+            };
+            log.visit(from, log.end(), |record| records.push(record));
+        }
+        records
     }
 
     /// The offset that the next record of a partition will get.
     pub fn log_end(&self, topic: &str, partition: i32) -> i64 {
-        self.partition_ref(topic, partition).map_or(0, |p| p.log.end())
+        self.partition_ref(topic, partition).map_or(0, |p| p.log().end())
     }
 
     /// How much was appended to a partition.
     pub fn counts(&self, topic: &str, partition: i32) -> LogCounts {
-        self.partition_ref(topic, partition).map(|p| p.log.counts()).unwrap_or_default()
+        self.partition_ref(topic, partition).map(|p| p.log().counts()).unwrap_or_default()
     }
 
     /// How much was appended to all partitions together.
     pub fn total_counts(&self) -> LogCounts {
         let mut total = LogCounts::default();
         for partition in self.topics.values().flat_map(|topic| &topic.partitions) {
-            total += partition.log.counts();
+            total += partition.log().counts();
         }
         total
     }
 
-    fn partition_ref(&self, topic: &str, partition: i32) -> Option<&super::topic::Partition> {
+    pub(super) fn partition_ref(&self, topic: &str, partition: i32) -> Option<&Partition> {
         self.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)
     }
 }

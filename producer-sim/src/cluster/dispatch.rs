@@ -3,6 +3,7 @@
 use super::conn::{Answer, Conn, Pending, Wait};
 use super::observe::{ReceivedBatch, ReceivedRequest, RequestBody};
 use super::rule::{Fired, Moment};
+use super::waiting::{Held, Waiting};
 use super::{Cluster, ConnId, old_produce};
 use crate::records::Batch;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -11,6 +12,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 use producer_proto::{Instant, Uuid};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What carrying out a request leads to.
@@ -18,6 +20,8 @@ pub(super) enum Outcome {
     Answer(Box<ResponseKind>),
     /// No answer is due (acks 0).
     Nothing,
+    /// The answer comes when the followers have copied.
+    Wait(Box<Waiting>),
     Close,
     /// The broker fails inside and never says anything on this connection again.
     Dead,
@@ -31,7 +35,13 @@ impl Cluster {
                 self.conns.remove(&id);
                 return;
             }
-            if conn.closed || conn.dead {
+            if conn.closed || conn.dead || conn.paused {
+                return;
+            }
+            if let Some(held) = &conn.waiting {
+                if held.waiting.deadline <= now && self.try_complete(id) {
+                    continue;
+                }
                 return;
             }
             let due = matches!(conn.stalled, Some((Wait::Until(at), _)) if at <= now);
@@ -58,6 +68,31 @@ impl Cluster {
     }
 
     fn read_request(&mut self, at: Instant, id: ConnId, frame: Bytes) -> Result<Pending, String> {
+        let mut flaws = Vec::new();
+        let (request, kind) = self.decode_request(at, id, frame, &mut flaws)?;
+        for what in flaws {
+            self.violation(at, id, what);
+        }
+        let fired = self.rules.fire(&request);
+        self.request_count += 1;
+        if self.config.request_history > 0 {
+            if self.requests.len() >= self.config.request_history {
+                self.requests.pop_front();
+            }
+            self.requests.push_back(request.clone());
+        }
+        Ok(Pending { request, kind, fired })
+    }
+
+    /// Reads a frame, which changes nothing; what is wrong with a request that can be read all the
+    /// same goes to `flaws`.
+    pub(super) fn decode_request(
+        &self,
+        at: Instant,
+        id: ConnId,
+        frame: Bytes,
+        flaws: &mut Vec<String>,
+    ) -> Result<(ReceivedRequest, RequestKind), String> {
         let broker = self.conns.get(&id).map_or(-1, |conn| conn.broker);
         let size = frame.len() + 4;
         let mut buffer = frame;
@@ -91,7 +126,7 @@ impl Cluster {
             return Err(format!("{api:?} v{version} is not served here"));
         };
         let body = match &kind {
-            RequestKind::Produce(produce) => self.produce_body(at, id, version, produce),
+            RequestKind::Produce(produce) => self.produce_body(version, produce, flaws),
             other => RequestBody::Other(Box::new(other.clone())),
         };
         let conn = id;
@@ -107,15 +142,7 @@ impl Cluster {
             bytes,
             body,
         };
-        let fired = self.rules.fire(&request);
-        self.request_count += 1;
-        if self.config.request_history > 0 {
-            if self.requests.len() >= self.config.request_history {
-                self.requests.pop_front();
-            }
-            self.requests.push_back(request.clone());
-        }
-        Ok(Pending { request, kind, fired })
+        Ok((request, kind))
     }
 
     fn supports(&self, broker: i32, api: ApiKey, version: i16) -> bool {
@@ -136,21 +163,22 @@ impl Cluster {
 
     /// Notes what a Produce request holds, and what it may not hold.
     fn produce_body(
-        &mut self,
-        at: Instant,
-        id: ConnId,
+        &self,
         version: i16,
         request: &ProduceRequest,
+        flaws: &mut Vec<String>,
     ) -> RequestBody {
         let mut batches: Vec<ReceivedBatch> = Vec::new();
         for topic in &request.topic_data {
             let topic_id = Uuid(*topic.topic_id.as_bytes());
             let name = match topic_id.is_zero() {
                 true => topic.name.to_string(),
-                false => self.topic_name(topic_id).unwrap_or_default(),
+                false => {
+                    self.topic_name(topic_id).map_or_else(String::new, |name| name.to_string())
+                }
             };
             if topic.partition_data.is_empty() {
-                self.violation(at, id, format!("Produce names topic {name:?} without a batch"));
+                flaws.push(format!("Produce names topic {name:?} without a batch"));
             }
             for data in &topic.partition_data {
                 let partition = data.index;
@@ -158,7 +186,7 @@ impl Cluster {
                     (&b.topic, b.topic_id, b.partition) == (&name, topic_id, partition)
                 };
                 if batches.iter().any(again) {
-                    self.violation(at, id, format!("two batches for {name}-{partition}"));
+                    flaws.push(format!("two batches for {name}-{partition}"));
                 }
                 let records = data.records.clone();
                 let bytes = records.as_ref().map_or(0, Bytes::len);
@@ -171,17 +199,16 @@ impl Cluster {
                         let flaw =
                             self.config.verify_batches.then(|| batch.check().err()).flatten();
                         if let Some(error) = flaw {
-                            let what = format!("batch for {name}-{partition}: {error}");
-                            self.violation(at, id, what);
+                            flaws.push(format!("batch for {name}-{partition}: {error}"));
                         }
                         Some(batch)
                     }
                     Some(Err(error)) => {
-                        self.violation(at, id, format!("batch for {name}-{partition}: {error}"));
+                        flaws.push(format!("batch for {name}-{partition}: {error}"));
                         None
                     }
                     None => {
-                        self.violation(at, id, format!("null records for {name}-{partition}"));
+                        flaws.push(format!("null records for {name}-{partition}"));
                         None
                     }
                 };
@@ -203,8 +230,8 @@ impl Cluster {
         }
     }
 
-    pub(super) fn topic_name(&self, id: Uuid) -> Option<String> {
-        self.topics.iter().find(|(_, topic)| topic.id == id).map(|(name, _)| name.clone())
+    pub(super) fn topic_name(&self, id: Uuid) -> Option<Arc<str>> {
+        self.topics.values().find(|topic| topic.id == id).map(|topic| Arc::clone(&topic.name))
     }
 
     fn execute(&mut self, now: Instant, id: ConnId, pending: Pending) {
@@ -222,15 +249,36 @@ impl Cluster {
             RequestKind::InitProducerId(init) => self.init_producer_id(&init, &fired),
             _ => Outcome::Close,
         };
+        let version = if supported { request.version } else { 0 };
+        self.conclude(now, id, &request, version, outcome, &fired);
+        self.complete_waiting();
+    }
+
+    /// Does what a request led to.
+    pub(super) fn conclude(
+        &mut self,
+        now: Instant,
+        id: ConnId,
+        request: &ReceivedRequest,
+        version: i16,
+        outcome: Outcome,
+        fired: &[Fired],
+    ) {
         if fired.iter().any(|f| f.effects.close == Some(Moment::After)) {
             return self.close_connection(id);
         }
-        let version = if supported { request.version } else { 0 };
         match outcome {
             Outcome::Answer(response) => {
-                self.answer(now, id, &request, version, *response, &fired);
+                self.answer(now, id, request, version, *response, fired);
             }
             Outcome::Nothing => {}
+            Outcome::Wait(waiting) => {
+                if let Some(conn) = self.conns.get_mut(&id) {
+                    let (request, fired) = (request.clone(), fired.to_vec());
+                    conn.waiting = Some(Box::new(Held { request, fired, waiting: *waiting }));
+                    self.waiting.insert(id);
+                }
+            }
             Outcome::Close => self.close_connection(id),
             Outcome::Dead => {
                 if let Some(conn) = self.conns.get_mut(&id) {

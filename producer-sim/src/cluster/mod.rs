@@ -1,32 +1,51 @@
 //! Brokers without sockets: bytes in, bytes out, in virtual time.
 
 mod apis;
+mod check;
 mod config;
 mod conn;
 mod control;
 mod dispatch;
+mod events;
+mod faults;
+mod leaders;
+mod log;
+mod lost;
 mod observe;
 mod old_produce;
+mod partition;
 mod produce;
 mod producer_state;
+mod read;
 mod refuse;
+mod replication;
 mod rule;
 mod topic;
+mod views;
+mod waiting;
 
-pub use config::{BrokerSpec, ClusterConfig, Retention, TopicConfig};
+pub use check::ModelError;
+pub use config::{BrokerSpec, ClusterConfig, Era, Failover, Retention, TopicConfig};
 pub use conn::Output;
+pub use leaders::ElectionError;
+pub use log::LogCounts;
+pub use lost::{Lost, LostReason};
 pub use observe::{ReceivedBatch, ReceivedRequest, RequestBody, Violation};
+pub use read::ReplicaImage;
 pub use rule::{Moment, Rule, RuleId};
-pub use topic::{LogCounts, PartitionImage};
+pub use topic::PartitionImage;
 
 use conn::{Answer, Conn};
+use events::Events;
 use kafka_protocol::messages::ApiKey;
-use producer_proto::{Instant, Uuid};
+use producer_proto::Instant;
 use rule::Rules;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
-use topic::Topic;
+use topic::{Place, Topic};
+use views::{Lag, View};
 
 /// Identifies one connection to a broker of a [`Cluster`]; never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +60,18 @@ struct Broker {
     /// As advertised, sense or nonsense.
     versions: BTreeMap<i16, (i16, i16)>,
     throttle: Duration,
-    frozen: Option<BTreeMap<String, (Uuid, Vec<PartitionImage>)>>,
+    frozen: Option<View>,
+    lag: Lag,
+    crashed: bool,
+    paused: bool,
+    /// The controller takes it for dead.
+    fenced: bool,
+    /// Counts crashes, pauses and their ends, so that an old session timeout is told from the
+    /// present one.
+    incarnation: u64,
+    /// How long its followers take to copy; `None`: they do not.
+    replication: Option<Duration>,
+    era: Era,
     raw: Option<RawPeer>,
     accepted: u64,
 }
@@ -65,8 +95,21 @@ struct Broker {
 pub struct Cluster {
     config: ClusterConfig,
     brokers: BTreeMap<i32, Broker>,
-    topics: BTreeMap<String, Topic>,
+    topics: BTreeMap<Arc<str>, Topic>,
     conns: BTreeMap<ConnId, Conn>,
+    /// The latest time that anybody told.
+    clock: Instant,
+    events: Events,
+    /// Connections with a Produce request that waits for followers.
+    waiting: BTreeSet<ConnId>,
+    /// Something has moved that a waiting request may have waited for.
+    progress: bool,
+    completing: bool,
+    lost: Vec<Lost>,
+    /// Partitions that have changed since the last check.
+    unchecked: Vec<Place>,
+    /// How many losses were looked at by then.
+    checked_lost: usize,
     rules: Rules,
     requests: VecDeque<ReceivedRequest>,
     request_count: u64,
@@ -107,6 +150,14 @@ impl Cluster {
             brokers: BTreeMap::new(),
             topics: BTreeMap::new(),
             conns: BTreeMap::new(),
+            clock: Instant::ZERO,
+            events: Events::default(),
+            waiting: BTreeSet::new(),
+            progress: false,
+            completing: false,
+            lost: Vec::new(),
+            unchecked: Vec::new(),
+            checked_lost: 0,
             rules: Rules::default(),
             requests: VecDeque::new(),
             request_count: 0,
@@ -124,11 +175,13 @@ impl Cluster {
 
     /// Opens a connection to a broker.
     pub fn connect(&mut self, now: Instant, broker: i32) -> Result<ConnId, ConnectionRefused> {
+        self.run_events(now);
         let id = ConnId(self.next_conn);
         let host = self.brokers.get_mut(&broker).filter(|b| b.up).ok_or(ConnectionRefused)?;
         host.accepted += 1;
         self.next_conn += 1;
-        self.conns.insert(id, Conn::new(broker));
+        let paused = host.paused;
+        self.conns.insert(id, Conn::new(broker, paused));
         self.raw_receive(now, id, &[]);
         Ok(id)
     }
@@ -136,6 +189,7 @@ impl Cluster {
     /// Takes bytes that a client sent, cut in any way. Bytes for an unknown or closed connection
     /// are ignored.
     pub fn receive(&mut self, now: Instant, id: ConnId, bytes: &[u8]) {
+        self.run_events(now);
         if self.raw_receive(now, id, bytes) {
             return;
         }
@@ -156,18 +210,23 @@ impl Cluster {
 
     /// The next thing a connection has for its client at `now`. Call until it is `None`.
     pub fn poll_output(&mut self, now: Instant, id: ConnId) -> Option<Output> {
+        self.run_events(now);
         self.pump(now, id);
         self.conns.get_mut(&id)?.poll_output(now)
     }
 
-    /// When the next delayed answer or stalled request of any connection is due. It may lie in the
-    /// past: then output is waiting.
+    /// When something happens next by itself: a delayed answer, a stalled request, a follower that
+    /// copies, a session that ends. It may lie in the past: then output is waiting.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.conns.values().filter_map(Conn::poll_timeout).min()
+        let conns = self.conns.values().filter_map(Conn::poll_timeout);
+        conns.chain(self.events.next()).min()
     }
 
-    /// Carries out stalled requests that are due at `now`, also those of clients that have gone.
+    /// Lets everything happen that is due at `now`: stalled requests, also those of clients that
+    /// have gone, and whatever brokers do among themselves. Calls without a time of their own, such
+    /// as [`Cluster::elect`], take effect at the latest time told here or by any other call.
     pub fn advance(&mut self, now: Instant) {
+        self.run_events(now);
         let due: Vec<ConnId> = self
             .conns
             .iter()
@@ -182,6 +241,7 @@ impl Cluster {
     /// The client end has closed. Whole requests that had arrived still take effect in their turn;
     /// their answers go nowhere.
     pub fn disconnect(&mut self, now: Instant, id: ConnId) {
+        self.run_events(now);
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.client_gone = true;
             conn.answers.clear();

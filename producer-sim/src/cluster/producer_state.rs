@@ -1,8 +1,10 @@
 //! What a partition remembers of each producer id, to recognise duplicates and gaps (KIP-98).
 
+use super::config::Era;
 use crate::records::{BatchHeader, advance_sequence};
 use kafka_protocol::ResponseError;
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// A broker recognises a repeated batch only among this many latest ones.
 const REMEMBERED_BATCHES: usize = 5;
@@ -33,19 +35,36 @@ pub(super) enum Verdict {
     Refuse(ResponseError),
 }
 
+/// The rules by which a broker judges.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) era: Era,
+    /// How long after its latest batch a producer id is forgotten.
+    pub(super) expiration: Option<Duration>,
+    /// Milliseconds since the Unix epoch.
+    pub(super) wall_clock: i64,
+}
+
 /// The producer states of one partition.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProducerStates(BTreeMap<i64, Entry>);
 
 impl ProducerStates {
     /// Judges a batch; only id, epoch and sequences count, never the content.
-    pub(super) fn judge(&self, header: &BatchHeader) -> Verdict {
+    pub(super) fn judge(&mut self, header: &BatchHeader, rules: Rules) -> Verdict {
         if !header.has_producer_id() {
             return Verdict::Append;
         }
-        // A producer id without state may begin anywhere.
-        let Some(entry) = self.0.get(&header.producer_id) else { return Verdict::Append };
+        self.expire(header.producer_id, rules);
         let (first, last) = (header.base_sequence, header.last_sequence());
+        let Some(entry) = self.0.get(&header.producer_id) else {
+            return match rules.era {
+                // A producer id without state may begin anywhere.
+                Era::Modern => Verdict::Append,
+                Era::Legacy if first == 0 => Verdict::Append,
+                Era::Legacy => Verdict::Refuse(ResponseError::UnknownProducerId),
+            };
+        };
         if header.producer_epoch == entry.epoch
             && let Some(known) = entry.batches.iter().find(|b| b.first == first && b.last == last)
         {
@@ -64,14 +83,28 @@ impl ProducerStates {
             _ => first,
         };
         if first == due {
-            Verdict::Append
-        } else {
-            Verdict::Refuse(ResponseError::OutOfOrderSequenceNumber)
+            return Verdict::Append;
+        }
+        let is_old = header.producer_epoch == entry.epoch
+            && entry.batches.front().is_some_and(|oldest| last < oldest.first);
+        Verdict::Refuse(match rules.era {
+            Era::Legacy if is_old => ResponseError::DuplicateSequenceNumber,
+            _ => ResponseError::OutOfOrderSequenceNumber,
+        })
+    }
+
+    /// Drops the state of a producer id whose latest batch is too old.
+    fn expire(&mut self, producer_id: i64, rules: Rules) {
+        let Some(expiration) = rules.expiration else { return };
+        let limit = i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX);
+        let latest = self.0.get(&producer_id).and_then(|entry| entry.batches.back());
+        if latest.is_some_and(|b| rules.wall_clock.saturating_sub(b.max_timestamp) >= limit) {
+            self.0.remove(&producer_id);
         }
     }
 
-    /// Notes that a batch was appended at `base_offset`.
-    pub(super) fn appended(&mut self, header: &BatchHeader, base_offset: i64) {
+    /// Notes that a batch was appended at `base_offset` with this largest timestamp.
+    pub(super) fn appended(&mut self, header: &BatchHeader, base_offset: i64, max_timestamp: i64) {
         if !header.has_producer_id() {
             return;
         }
@@ -90,12 +123,26 @@ impl ProducerStates {
             first: header.base_sequence,
             last: header.last_sequence(),
             base_offset,
-            max_timestamp: header.max_timestamp,
+            max_timestamp,
         });
     }
 
-    /// Forgets every producer, as a broker does when a state has been idle for long.
+    /// Forgets every producer.
     pub(super) fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// Forgets the batches from `end` on.
+    pub(super) fn truncate(&mut self, end: i64) {
+        self.0.retain(|_, entry| {
+            entry.batches.retain(|batch| batch.base_offset < end);
+            !entry.batches.is_empty()
+        });
+    }
+
+    /// Forgets producers whose batches all lie before `start`, as brokers before 2.5 do when
+    /// retention removes them.
+    pub(super) fn forget_before(&mut self, start: i64) {
+        self.0.retain(|_, entry| entry.batches.back().is_some_and(|b| b.base_offset >= start));
     }
 }

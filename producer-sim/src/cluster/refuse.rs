@@ -66,7 +66,7 @@ pub(super) fn content(
     size: usize,
     config: &TopicConfig,
     wall_clock: i64,
-    partition_name: &str,
+    partition: (&str, i32),
 ) -> Result<(), Refusal> {
     let header = &batch.header;
     if header.base_offset != 0 {
@@ -85,7 +85,7 @@ pub(super) fn content(
     if batch.check_count().is_err() || bad_sequence || header.is_control() {
         return Err(Refusal::in_log(ResponseError::InvalidRecord));
     }
-    records(batch, codec, config, wall_clock, partition_name)
+    records(batch, codec, config, wall_clock, partition)
 }
 
 fn records(
@@ -93,7 +93,7 @@ fn records(
     codec: Codec,
     config: &TopicConfig,
     wall_clock: i64,
-    partition_name: &str,
+    (topic, partition): (&str, i32),
 ) -> Result<(), Refusal> {
     let millis = |d: std::time::Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
     let oldest =
@@ -106,7 +106,7 @@ fn records(
         .visit(|record| {
             let index = i32::try_from(record.offset - batch.header.base_offset).unwrap_or(-1);
             if config.compacted && record.key.is_none() {
-                errors.push((index, format!("no key, but {partition_name} is compacted")));
+                errors.push((index, format!("no key, but {topic}-{partition} is compacted")));
             } else if !config.append_time
                 && record.timestamp != -1
                 && !(oldest..=newest).contains(&record.timestamp)

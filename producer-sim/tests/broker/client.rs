@@ -64,12 +64,24 @@ pub(crate) fn ask(
 }
 
 pub(crate) fn produce_request(topic: &str, partition: i32, records: Bytes) -> RequestKind {
+    produce_with(topic, partition, records, -1, 1000)
+}
+
+pub(crate) fn produce_with(
+    topic: &str,
+    partition: i32,
+    records: Bytes,
+    acks: i16,
+    timeout_ms: i32,
+) -> RequestKind {
     let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
     let topic = TopicProduceData::default()
         .with_name(TopicName(StrBytes::from_string(topic.to_owned())))
         .with_partition_data(vec![data]);
-    let request =
-        ProduceRequest::default().with_acks(-1).with_timeout_ms(1000).with_topic_data(vec![topic]);
+    let request = ProduceRequest::default()
+        .with_acks(acks)
+        .with_timeout_ms(timeout_ms)
+        .with_topic_data(vec![topic]);
     RequestKind::Produce(request)
 }
 

@@ -9,4 +9,5 @@ mod message_sets;
 #[cfg(feature = "net")]
 mod net;
 mod records;
+mod replication;
 mod rules;
