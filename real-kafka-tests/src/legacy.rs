@@ -4,13 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use producer_tokio::proto::{Codec, Header};
-use producer_tokio::{Config, Producer, Record};
+use producer_driver::api::{Codec, Config, Header, Record};
 
 use crate::kafka::{Topic, bootstrap, script};
 use crate::number;
 use crate::records::Sample;
 use crate::roundtrip::places;
+use crate::runtime::{Runtime, Start};
 
 fn config(bootstrap: &str) -> Config {
     let mut config = Config::new(bootstrap);
@@ -26,14 +26,14 @@ fn epoch(records: u64) -> i64 {
     i64::try_from(now).expect("a time") - i64::try_from(records).expect("a number")
 }
 
-async fn round_trip(codec: Codec) {
+async fn round_trip(start: Start<'_>, codec: Codec) {
     let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
     let topic = Topic::name(&format!("legacy-{codec:?}"));
-    let records = number("KAFKA_TEST_RECORDS", 10_000);
+    let records = number("KAFKA_TEST_LEGACY_RECORDS", 10_000);
     let epoch = epoch(records);
     let mut config = config(&bootstrap);
     config.compression_type = codec;
-    let producer = Producer::new(config).expect("valid settings");
+    let producer = start(config);
     let mut deliveries = Vec::new();
     for index in 0..records {
         let sample = Sample::new(index);
@@ -89,93 +89,104 @@ fn verify(bootstrap: &str, topic: &str, epoch: i64, places: &[(i32, i64)]) {
     assert_eq!((count, read), (places.len(), ends));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uncompressed() {
-    round_trip(Codec::None).await;
+on_each_runtime!(
+    uncompressed,
+    gzip,
+    snappy,
+    lz4,
+    as_if_it_were_older_still,
+    headers_are_refused_alone,
+    what_it_cannot_do_is_named,
+);
+
+fn uncompressed(runtime: Runtime) {
+    runtime.run(async |start| round_trip(start, Codec::None).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gzip() {
-    round_trip(Codec::Gzip).await;
+fn gzip(runtime: Runtime) {
+    runtime.run(async |start| round_trip(start, Codec::Gzip).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn snappy() {
-    round_trip(Codec::Snappy).await;
+fn snappy(runtime: Runtime) {
+    runtime.run(async |start| round_trip(start, Codec::Snappy).await);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lz4() {
-    round_trip(Codec::Lz4).await;
+fn lz4(runtime: Runtime) {
+    runtime.run(async |start| round_trip(start, Codec::Lz4).await);
 }
 
 /// Message set v0 by the setting for brokers that cannot be asked; this one takes it as well.
-#[tokio::test]
-async fn as_if_it_were_older_still() {
+fn as_if_it_were_older_still(runtime: Runtime) {
     let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
-    for (version, codec) in [("0.8", Codec::Gzip), ("0.9", Codec::Lz4)] {
-        let topic = Topic::name("legacy-v0");
-        let mut config =
-            Config::from_properties([("assume.broker.version", version)]).expect("known");
-        config.bootstrap_servers = vec![bootstrap.clone()];
-        config.enable_idempotence = Some(false);
-        config.compression_type = codec;
-        let producer = Producer::new(config).expect("valid settings");
-        let mut deliveries = Vec::new();
-        for _ in 0..100 {
-            let record = Record::to(&topic).partition(0).value("the same again and again");
-            deliveries.push(producer.send(record).await.expect("accepted"));
+    runtime.run_on_one_thread(async |start| {
+        for (version, codec) in [("0.8", Codec::Gzip), ("0.9", Codec::Lz4)] {
+            let topic = Topic::name("legacy-v0");
+            let mut config =
+                Config::from_properties([("assume.broker.version", version)]).expect("known");
+            config.bootstrap_servers = vec![bootstrap.clone()];
+            config.enable_idempotence = Some(false);
+            config.compression_type = codec;
+            let producer = start(config);
+            let mut deliveries = Vec::new();
+            for _ in 0..100 {
+                let record = Record::to(&topic).partition(0).value("the same again and again");
+                deliveries.push(producer.send(record).await.expect("accepted"));
+            }
+            let places = places(deliveries).await;
+            assert!(places.into_iter().eq((0..100).map(|offset| (0, offset))));
+            producer.close(None).await;
         }
-        let places = places(deliveries).await;
-        assert!(places.into_iter().eq((0..100).map(|offset| (0, offset))));
-        producer.close(None).await;
-    }
+    });
 }
 
 /// A record with headers fails alone, and the error says what the broker speaks.
-#[tokio::test]
-async fn headers_are_refused_alone() {
+fn headers_are_refused_alone(runtime: Runtime) {
     let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
-    let topic = Topic::name("legacy-headers");
-    let mut config = config(&bootstrap);
-    config.linger = Duration::from_millis(50);
-    let producer = Producer::new(config).expect("valid settings");
-    let headers = [Header { name: "name", value: Some(b"value") }];
-    let mut deliveries = Vec::new();
-    for headers in [&[][..], &headers, &[]] {
-        let record = Record::to(&topic).partition(0).value("v").headers(headers);
-        deliveries.push(producer.send(record).await.expect("accepted"));
-    }
-    let mut results = Vec::new();
-    for delivery in deliveries {
-        results.push(delivery.await);
-    }
-    let error = results.remove(1).expect_err("has headers").to_string();
-    for part in [&bootstrap, "UNSUPPORTED_FOR_MESSAGE_FORMAT", "Produce 0 to 2", "headers"] {
-        assert!(error.contains(part), "{part:?} is not in: {error}");
-    }
-    let offsets: Vec<_> = results.into_iter().map(|place| place.expect("fits").offset).collect();
-    assert_eq!(offsets, [Some(0), Some(1)]);
-    producer.close(None).await;
+    runtime.run_on_one_thread(async |start| {
+        let topic = Topic::name("legacy-headers");
+        let mut config = config(&bootstrap);
+        config.linger = Duration::from_millis(50);
+        let producer = start(config);
+        let headers = [Header { name: "name", value: Some(b"value") }];
+        let mut deliveries = Vec::new();
+        for headers in [&[][..], &headers, &[]] {
+            let record = Record::to(&topic).partition(0).value("v").headers(headers);
+            deliveries.push(producer.send(record).await.expect("accepted"));
+        }
+        let mut results = Vec::new();
+        for delivery in deliveries {
+            results.push(delivery.await);
+        }
+        let error = results.remove(1).expect_err("has headers").to_string();
+        for part in [&bootstrap, "UNSUPPORTED_FOR_MESSAGE_FORMAT", "Produce 0 to 2", "headers"] {
+            assert!(error.contains(part), "{part:?} is not in: {error}");
+        }
+        let offsets: Vec<_> =
+            results.into_iter().map(|place| place.expect("fits").offset).collect();
+        assert_eq!(offsets, [Some(0), Some(1)]);
+        producer.close(None).await;
+    });
 }
 
 /// What this broker cannot do fails with its name, its versions and the setting to change.
-#[tokio::test]
-async fn what_it_cannot_do_is_named() {
+fn what_it_cannot_do_is_named(runtime: Runtime) {
     let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
     let mut zstd = config(&bootstrap);
     zstd.compression_type = Codec::Zstd;
     let no_ids = "InitProducerId: we speak 0 to 5, the broker does not announce it";
-    for (config, parts) in [
-        (Config::new(&bootstrap), [no_ids, "enable.idempotence=false"]),
-        (zstd, ["compression.type = zstd", "Produce 7"]),
-    ] {
-        let producer = Producer::new(config).expect("valid settings");
-        let delivery = producer.send(Record::to("anything").value("v")).await.expect("accepted");
-        let error = delivery.await.expect_err("cannot be delivered").to_string();
-        for part in [bootstrap.as_str()].into_iter().chain(parts) {
-            assert!(error.contains(part), "{part:?} is not in: {error}");
+    runtime.run_on_one_thread(async |start| {
+        for (config, parts) in [
+            (Config::new(&bootstrap), [no_ids, "enable.idempotence=false"]),
+            (zstd, ["compression.type = zstd", "Produce 7"]),
+        ] {
+            let producer = start(config);
+            let record = Record::to("anything").value("v");
+            let delivery = producer.send(record).await.expect("accepted");
+            let error = delivery.await.expect_err("cannot be delivered").to_string();
+            for part in [bootstrap.as_str()].into_iter().chain(parts) {
+                assert!(error.contains(part), "{part:?} is not in: {error}");
+            }
+            producer.close(Duration::from_secs(1)).await;
         }
-        producer.close(Duration::from_secs(1)).await;
-    }
+    });
 }
