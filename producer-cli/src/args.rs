@@ -23,7 +23,7 @@ pub(crate) enum Command {
     Perf(PerfArgs),
     /// Run an embedded cluster on loopback, in memory, until Ctrl-C
     Serve(ServeArgs),
-    /// Tell how many partitions topics have; creates none, unless the brokers are older than 0.11
+    /// List topics, their partitions and who leads them; creates none
     Topics(TopicsArgs),
     /// Print a shell's completions for this program
     Completions {
@@ -167,13 +167,17 @@ pub(crate) struct ServeArgs {
 
 /// Options of `producer topics`.
 #[derive(Debug, Args)]
+#[command(after_help = TOPICS_HELP)]
 pub(crate) struct TopicsArgs {
     /// Addresses to find the cluster at
     #[arg(long, value_name = "HOST:PORT,...")]
     pub(crate) bootstrap: String,
-    /// A topic to ask about; may be repeated
-    #[arg(long = "topic", value_name = "TOPIC", required = true)]
+    /// A topic to ask about; may be repeated; without it, all are listed
+    #[arg(long = "topic", value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
+    /// What to run the producer on
+    #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
+    pub(crate) runtime: Runtime,
     /// A setting under its Kafka name; max.block.ms, by default 5000, bounds the time it takes
     #[arg(long = "property", value_name = "NAME=VALUE", value_parser = parse_property)]
     pub(crate) properties: Vec<(String, String)>,
@@ -181,6 +185,15 @@ pub(crate) struct TopicsArgs {
     #[arg(long, value_enum, default_value_t = ReportFormat::Text)]
     pub(crate) report: ReportFormat,
 }
+
+const TOPICS_HELP: &str = "\
+JSON report, an object per topic, in the order of the question or by name:
+  {\"topic\": text, \"partitions\": N, \"leaders\": [{\"partition\": N, \"broker\": id|null,
+   \"host\": text, \"port\": N, \"error\": name}, ...]}
+where host and port are left out if the broker is not known, and error if there is none; or
+  {\"topic\": text, \"error\": name, \"message\": text}
+
+Exit status: 0 all topics are listed, 1 one is not there or nobody answered, 2 usage or configuration.";
 
 /// What a line of input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -126,6 +126,9 @@ fn configure(args: &SendArgs) -> Result<(Config, Option<NetCluster>), String> {
     if args.bootstrap.is_some() || !config.bootstrap_servers.is_empty() {
         return Ok((config, None));
     }
+    // What is wrong with the settings is wrong wherever the records go: before a broker is started.
+    config.bootstrap_servers = vec!["localhost:9092".to_owned()];
+    config.validate().map_err(|error| error.to_string())?;
     let cluster = embedded::start(0, 1, embedded::PARTITIONS)?;
     config.bootstrap_servers = cluster.addresses().iter().map(ToString::to_string).collect();
     eprintln!(

@@ -3,8 +3,9 @@
 #[cfg(feature = "serde")]
 pub use crate::Json;
 pub use crate::proto::{
-    self, Acks, Cancel, Codec, Config, ConfigError, Header, Persistence, ProduceError,
-    ProduceErrorKind, Stats,
+    self, Acks, BrokerDescription, Cancel, ClusterDescription, Codec, Config, ConfigError,
+    DescribeError, ErrorCode, Header, PartitionDescription, Persistence, ProduceError,
+    ProduceErrorKind, Stats, TopicDescription,
 };
 pub use crate::{
     Acknowledgement, Admission, BigEndian, BoxError, CircuitBreaker, Delivered, Deliveries,

@@ -179,7 +179,10 @@ impl<S: Read + Write> Driver<S> {
     pub fn turn(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
         let next = self.turn_round(environment, waker);
         #[cfg(feature = "metrics")]
-        let next = self.meter.report(StdInstant::now(), self.shared.stats(), next);
+        let next = {
+            let (now, stats) = (StdInstant::now(), self.shared.stats());
+            self.meter.report(now, stats, || self.shared.take_peaks(), next)
+        };
         next
     }
 

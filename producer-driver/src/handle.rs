@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use producer_proto::{Partitioner, Stats};
+use producer_proto::{ClusterDescription, DescribeError, Partitioner, Stats};
 
 use crate::breaker::CircuitBreaker;
 use crate::deliveries::{self, Deliveries, DeliverySender};
@@ -127,6 +127,23 @@ impl Handle {
         topic: impl Into<TopicRef<'a>>,
     ) -> Reply<Result<i32, SendError>> {
         self.shared().partitions_for(topic.into())
+    }
+
+    /// Asks the cluster about these topics, or with `None` about all that it lets us see: their
+    /// partitions and leaders, and the brokers. Takes `max_block` at most. It is asked anew each
+    /// time, changes nothing of what the producer knows, and creates no topic. Dropping the future
+    /// changes nothing.
+    ///
+    /// What the cluster says against a single topic is in its
+    /// [`error`](producer_proto::TopicDescription::error).
+    ///
+    /// # Errors
+    /// A name is not valid, no broker answers in time, or the producer is closed.
+    pub fn describe(
+        &self,
+        topics: Option<&[&str]>,
+    ) -> Reply<Result<ClusterDescription, DescribeError>> {
+        self.shared().describe(topics)
     }
 
     /// Brings up what sends to these topics will need: their metadata, and the connections to the

@@ -17,6 +17,9 @@ pub fn log(event: &Event) {
                 other => tracing::debug!(broker, state = ?other, "connection changed"),
             }
         }
+        Event::Retrying { attempts, cause, .. } => {
+            tracing::info!(cause = &**cause, attempts, "batch is sent again");
+        }
         Event::Throttled { broker, duration } => {
             tracing::debug!(broker = broker.map(|broker| broker.0), ?duration, "throttled");
         }

@@ -2,14 +2,14 @@
 //!
 //! Nothing is done per record: a turn takes one snapshot of [`Stats`]. Names are those of Kafka's
 //! own producer metrics behind the prefix `kafka.producer.`, with the label `client_id`. Totals
-//! are counters, levels are gauges; rates and averages are gauges over windows of at least a
+//! are counters, levels are gauges; rates, averages and maxima are gauges over windows of at least a
 //! second, which fall to zero one window after the last activity. A quiet producer is not woken
 //! for them.
 
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, counter, gauge};
-use producer_proto::{Config, Stats};
+use producer_proto::{Config, Peaks, Stats};
 
 use crate::driver::Next;
 
@@ -22,6 +22,7 @@ type Count = fn(&Stats) -> u64;
 const TOTALS: &[(&str, Option<&str>, Count)] = &[
     ("record-send-total", Some("record-send-rate"), |stats| stats.records_delivered),
     ("record-error-total", Some("record-error-rate"), |stats| stats.records_failed),
+    ("record-retry-total", Some("record-retry-rate"), |stats| stats.records_retried),
     ("batch-split-total", Some("batch-split-rate"), |stats| stats.batches_split),
     ("request-total", Some("request-rate"), |stats| stats.requests_sent),
     ("response-total", Some("response-rate"), |stats| stats.responses),
@@ -37,12 +38,23 @@ const AVERAGES: &[(&str, Count, Count, f64)] = &[
     // Milliseconds, as in Kafka.
     ("record-queue-time-avg", |stats| stats.queue_micros, |stats| stats.queue_count, 1e-3),
     ("request-latency-avg", |stats| stats.request_micros, |stats| stats.responses, 1e-3),
+    ("produce-throttle-time-avg", |stats| stats.throttle_micros, |stats| stats.responses, 1e-3),
+    ("record-size-avg", |stats| stats.bytes_pushed, |stats| stats.records_pushed, 1.0),
+    ("request-size-avg", |stats| stats.bytes_out, |stats| stats.requests_sent, 1.0),
     (
         "records-per-request-avg",
         |stats| stats.records_delivered,
         |stats| stats.produce_requests,
         1.0,
     ),
+];
+
+/// The largest value of a window, times a factor.
+const MAXIMA: &[(&str, fn(&Peaks) -> u64, f64)] = &[
+    ("batch-size-max", |peaks| peaks.batch_bytes, 1.0),
+    ("record-queue-time-max", |peaks| peaks.queue_micros, 1e-3),
+    ("request-latency-max", |peaks| peaks.request_micros, 1e-3),
+    ("produce-throttle-time-max", |peaks| peaks.throttle_micros, 1e-3),
 ];
 
 /// Reports what changed. Registers with the recorder that is there at the driver's first turn.
@@ -62,6 +74,7 @@ pub(crate) struct Meter {
 struct Instruments {
     totals: Vec<(Counter, Option<Gauge>, Count)>,
     averages: Vec<(Gauge, Count, Count, f64)>,
+    maxima: Vec<(Gauge, fn(&Peaks) -> u64, f64)>,
     buffer_available: Gauge,
     requests_in_flight: Gauge,
     connections: Gauge,
@@ -79,6 +92,10 @@ impl Instruments {
         Self {
             totals: totals.collect(),
             averages: averages.collect(),
+            maxima: MAXIMA
+                .iter()
+                .map(|(name, peak, factor)| (gauge(name), *peak, *factor))
+                .collect(),
             buffer_available: gauge("buffer-available-bytes"),
             requests_in_flight: gauge("requests-in-flight"),
             connections: gauge("connection-count"),
@@ -100,7 +117,14 @@ impl Meter {
     }
 
     /// Reports the counters as they are after a turn. A sleep ends when a window has to be closed.
-    pub(crate) fn report(&mut self, now: Instant, stats: Stats, next: Next) -> Next {
+    /// `peaks` takes the largest values since the last window, and is called at the end of one.
+    pub(crate) fn report(
+        &mut self,
+        now: Instant,
+        stats: Stats,
+        peaks: impl FnOnce() -> Peaks,
+        next: Next,
+    ) -> Next {
         let instruments = self
             .instruments
             .get_or_insert_with(|| Instruments::register(&self.client_id, self.buffer_memory));
@@ -120,7 +144,7 @@ impl Meter {
             self.last = stats;
         }
         if !self.is_quiet && now >= self.begin + WINDOW {
-            self.close_window(now);
+            self.close_window(now, &peaks());
         }
         match next {
             Next::Sleep(deadline) if !self.is_quiet => {
@@ -131,7 +155,7 @@ impl Meter {
         }
     }
 
-    fn close_window(&mut self, now: Instant) {
+    fn close_window(&mut self, now: Instant, peaks: &Peaks) {
         let Some(instruments) = &self.instruments else { return };
         let seconds = now.duration_since(self.begin).as_secs_f64();
         let (base, last) = (&self.base, &self.last);
@@ -144,6 +168,9 @@ impl Meter {
         for (average, sum, count, factor) in &instruments.averages {
             let count = grown(*count);
             average.set(if count > 0.0 { grown(*sum) / count * factor } else { 0.0 });
+        }
+        for (maximum, peak, factor) in &instruments.maxima {
+            maximum.set(peak(peaks) as f64 * factor);
         }
         self.is_quiet = last == base;
         self.begin = now;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use producer_proto::{ClusterDescription, DescribeError};
+
 use crate::completion::{Completion, Settled};
 use crate::error::SendError;
 use crate::slot::Slot;
@@ -16,6 +18,8 @@ pub(crate) struct Replies {
     pub(crate) sends: Vec<(Caller, SendResult)>,
     /// Partition counts.
     pub(crate) counts: Vec<(Arc<Slot<CountResult>>, CountResult)>,
+    /// Descriptions of the cluster.
+    pub(crate) descriptions: Vec<(Arc<Slot<DescribeResult>>, DescribeResult)>,
     /// Warm-ups.
     pub(crate) warm_ups: Vec<(Arc<Slot<WarmUpResult>>, WarmUpResult)>,
     /// Flushes and closes that are done.
@@ -23,6 +27,8 @@ pub(crate) struct Replies {
 }
 
 pub(crate) type CountResult = Result<i32, SendError>;
+
+pub(crate) type DescribeResult = Result<ClusterDescription, DescribeError>;
 
 pub(crate) type WarmUpResult = Result<(), SendError>;
 
@@ -38,6 +44,9 @@ impl Replies {
         for (slot, count) in self.counts.drain(..) {
             slot.fill(count);
         }
+        for (slot, result) in self.descriptions.drain(..) {
+            slot.fill(result);
+        }
         for (slot, result) in self.warm_ups.drain(..) {
             slot.fill(result);
         }
@@ -50,6 +59,7 @@ impl Replies {
         self.settled.is_empty()
             && self.sends.is_empty()
             && self.counts.is_empty()
+            && self.descriptions.is_empty()
             && self.warm_ups.is_empty()
             && self.signals.is_empty()
     }

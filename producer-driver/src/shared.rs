@@ -18,7 +18,7 @@ use crate::guard::Guarded;
 use crate::hook::{Callback, FaultCounters, Faults, Hook};
 use crate::interceptor::{Chain, Interceptor, intercept};
 use crate::record::{Record, Topic, TopicRef};
-use crate::replies::{CountResult, Replies, WarmUpResult};
+use crate::replies::{CountResult, DescribeResult, Replies, WarmUpResult};
 use crate::slot::Slot;
 use crate::state::{Sent, State};
 use crate::tickets::CallerSlot;
@@ -183,6 +183,14 @@ impl Shared {
         count.map_or_else(|| Reply::waiting(slot), Reply::ready)
     }
 
+    pub(crate) fn describe(&self, topics: Option<&[&str]>) -> Reply<DescribeResult> {
+        let slot = Arc::new(Slot::new());
+        self.with(Wake::Always, |state, now, replies| {
+            state.describe(now, topics, slot.clone(), replies);
+        });
+        Reply::waiting(slot)
+    }
+
     pub(crate) fn warm_up(&self, topics: &[&str]) -> Reply<WarmUpResult> {
         let slot = Arc::new(Slot::new());
         self.with(Wake::Always, |state, now, replies| {
@@ -260,6 +268,11 @@ impl Shared {
 
     pub(crate) fn stats(&self) -> Stats {
         self.lock().core.stats().clone()
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn take_peaks(&self) -> producer_proto::Peaks {
+        self.lock().core.take_peaks()
     }
 
     /// Hands in what happened on a connection: first what was written, then what was read.

@@ -1,6 +1,7 @@
 //! The state under the lock: the core, and what callers wait for.
 
 mod barriers;
+mod describe;
 mod topics;
 mod waking;
 mod warm_up;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use producer_proto::{
-    Action, BatchId, Config, Event, FlushId, Input, Instant, Lane, Phase as Waited,
+    Action, BatchId, Config, DescribeId, Event, FlushId, Input, Instant, Lane, Phase as Waited,
     ProduceErrorKind, Producer, PushError, Record, TopicId, Transmit,
 };
 
@@ -23,7 +24,7 @@ use crate::delivery::Delivery;
 use crate::error::{DeliveryError, SendError, SendErrorKind, WaitingFor};
 use crate::hook::Hook;
 use crate::record::{OwnedRecord, charge};
-use crate::replies::{CountResult, Replies};
+use crate::replies::{CountResult, DescribeResult, Replies};
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::tickets::{Blocked, Caller, CallerSlot, Line, SendResult, Ticket, Tickets};
@@ -47,6 +48,8 @@ pub(crate) struct State {
     barriers: VecDeque<(u64, Arc<Slot<()>>)>,
     /// Flushes that the core works on.
     flushing: BTreeMap<FlushId, Arc<Slot<()>>>,
+    /// Questions about the cluster that the core works on.
+    describing: BTreeMap<DescribeId, Arc<Slot<DescribeResult>>>,
     closers: Vec<Arc<Slot<()>>>,
     phase: Phase,
     alarm: Alarm,
@@ -119,6 +122,7 @@ impl State {
             expedites: true,
             barriers: VecDeque::new(),
             flushing: BTreeMap::new(),
+            describing: BTreeMap::new(),
             closers: Vec::new(),
             phase: Phase::Open,
             alarm: Alarm::new(),
@@ -380,6 +384,11 @@ impl State {
                     replies.sends.push((ticket.caller, Err(error.clone())));
                 }
                 self.tell_watchers(topic, replies, Some(Err(error)));
+            }
+            Event::Described { question, result } => {
+                if let Some(slot) = self.describing.remove(&question) {
+                    replies.descriptions.push((slot, result));
+                }
             }
             Event::Flushed(flush) => {
                 replies.signals.extend(self.flushing.remove(&flush));

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Instant;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::topics::PartitionIndex;
 use crate::wire::{ApiKey, BrokerVersions, FrameSplitter};
+use crate::{DescribeId, Instant};
 
 pub(crate) struct Conn {
     pub(crate) node: NodeIndex,
@@ -78,6 +78,7 @@ pub(crate) struct InFlight {
 pub(crate) enum Request {
     ApiVersions,
     Metadata(MetadataScope),
+    Describe(DescribeId),
     InitProducerId,
     Produce {
         /// No answer comes: it is over when it is written.
@@ -108,7 +109,7 @@ impl Request {
     pub(crate) fn api(&self) -> ApiKey {
         match self {
             Self::ApiVersions => ApiKey::ApiVersions,
-            Self::Metadata(_) => ApiKey::Metadata,
+            Self::Metadata(_) | Self::Describe(_) => ApiKey::Metadata,
             Self::InitProducerId => ApiKey::InitProducerId,
             Self::Produce { .. } => ApiKey::Produce,
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{ErrorCode, Lane, PartitionerError};
 
@@ -71,7 +72,10 @@ pub enum PushError {
         limit: usize,
     },
     /// A partition number below zero, or one that a partitioner should not have given.
-    #[error("partition {partition} is not in 0..{count}")]
+    #[error("partition {partition} {}", match count {
+        0 => "is below 0".to_owned(),
+        _ => format!("is not in 0..{count}"),
+    })]
     InvalidPartition {
         /// The number.
         partition: i32,
@@ -100,6 +104,29 @@ pub struct TopicError {
     pub topic: Arc<str>,
     /// What the cluster answered.
     pub code: ErrorCode,
+}
+
+/// Why [`Producer::describe`](crate::Producer::describe) has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DescribeError {
+    /// A name that Kafka does not accept; nothing was asked.
+    #[error(transparent)]
+    InvalidTopic(#[from] InvalidTopic),
+    /// No broker gave a usable answer in time.
+    #[error(
+        "no answer about the cluster within {} ms{}", after.as_millis(),
+        cause.as_ref().map(|cause| format!("; last error: {cause}")).unwrap_or_default()
+    )]
+    TimedOut {
+        /// From the question to its deadline.
+        after: Duration,
+        /// What last went wrong on the way, where something did.
+        cause: Option<Arc<str>>,
+    },
+    /// The producer is closed, or was closed before an answer came.
+    #[error("producer is closed")]
+    Closed,
 }
 
 /// An error after which this producer cannot go on.

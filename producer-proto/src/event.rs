@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{FatalError, ProduceError, TopicError};
-use crate::{BatchId, BrokerId, FlushId, TopicId};
+use crate::description::ClusterDescription;
+use crate::error::{DescribeError, FatalError, ProduceError, TopicError};
+use crate::{BatchId, BrokerId, DescribeId, FlushId, TopicId};
 
 /// Where an accepted record went: its batch, and its place in the order of that batch's appends.
 ///
@@ -103,8 +104,29 @@ pub enum Event {
         /// Why.
         error: TopicError,
     },
+    /// The answer to [`Producer::describe`](crate::Producer::describe).
+    Described {
+        /// The question.
+        question: DescribeId,
+        /// What the cluster said, or why there is no answer.
+        result: Result<ClusterDescription, DescribeError>,
+    },
     /// Everything pushed before this flush has its outcome.
     Flushed(FlushId),
+    /// A batch was refused or lost, and will be handed out again after a backoff: its records have
+    /// no outcome yet.
+    Retrying {
+        /// The batch.
+        batch: BatchId,
+        /// Topic.
+        topic: TopicId,
+        /// Partition.
+        partition: i32,
+        /// How often the batch has been handed out.
+        attempts: u32,
+        /// What went wrong, with the names of topic and error.
+        cause: Arc<str>,
+    },
     /// A broker asked us to wait (KIP-219); nothing is written to it meanwhile.
     Throttled {
         /// The broker; `None` for a bootstrap connection.

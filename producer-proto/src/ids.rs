@@ -39,6 +39,11 @@ id!(
     FlushId(u64), "flush "
 );
 
+id!(
+    /// A question asked with [`Producer::describe`](crate::Producer::describe).
+    DescribeId(u64), "question "
+);
+
 /// Kafka's topic id (KIP-516): 16 bytes, all zero when unknown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Uuid(pub [u8; 16]);

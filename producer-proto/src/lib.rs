@@ -132,6 +132,7 @@ mod batches;
 mod budget;
 mod config;
 mod conn;
+mod description;
 mod error;
 mod error_code;
 mod event;
@@ -158,8 +159,12 @@ mod verdict;
 mod wire;
 
 pub use config::*;
+pub use description::{
+    BrokerDescription, ClusterDescription, PartitionDescription, TopicDescription,
+};
 pub use error::{
-    FatalError, InvalidTopic, Phase, ProduceError, ProduceErrorKind, PushError, TopicError,
+    DescribeError, FatalError, InvalidTopic, Phase, ProduceError, ProduceErrorKind, PushError,
+    TopicError,
 };
 pub use error_code::ErrorCode;
 pub use event::{BrokerState, Cancel, Event, Lane, Persistence, Receipt};
@@ -171,6 +176,6 @@ pub use marks::{Mark, Marks};
 pub use partitioner::*;
 pub use producer::Producer;
 pub use record::{Header, Record};
-pub use stats::Stats;
+pub use stats::{Peaks, Stats};
 pub use time::Instant;
 pub use timers::TimerKind;

@@ -2,6 +2,7 @@
 //! each; they are all `impl Producer` because a record's way crosses all of them.
 
 mod connections;
+mod describe;
 mod drain;
 mod headers;
 mod jobs;
@@ -39,13 +40,15 @@ use crate::partition::Partition;
 use crate::partitioner::Partitioner;
 use crate::producer_id::ProducerIds;
 use crate::rng::{Rng, Stream};
-use crate::stats::Stats;
+use crate::stats::{Peaks, Stats};
 use crate::timers::{TimerKind, Timers};
 use crate::topics::{PartitionIndex, TopicState, Topics};
 use crate::wire::ProduceResponse;
 use crate::{
-    BatchId, BrokerId, Config, ConfigError, ConnectionId, FlushId, Instant, Record, TopicId,
+    BatchId, BrokerId, Config, ConfigError, ConnectionId, DescribeId, FlushId, Instant, Record,
+    TopicId,
 };
+use describe::Questions;
 
 /// The whole producer: a pure state machine without sockets, threads, clocks or random sources.
 ///
@@ -81,6 +84,7 @@ pub struct Producer {
     /// Nodes that may have something to hand out.
     dirty: VecDeque<NodeIndex>,
     flushes: VecDeque<Flush>,
+    questions: Questions,
     next_flush: u64,
     next_job: u64,
     /// Jobs handed out: by ticket, the batch that waits for it.
@@ -93,6 +97,7 @@ pub struct Producer {
     actions: VecDeque<Action>,
     stats: Stats,
     marks: Marks,
+    peaks: Peaks,
     scratch: Scratch,
 }
 
@@ -172,6 +177,7 @@ impl Producer {
             dirty: VecDeque::new(),
             flushes: VecDeque::new(),
             next_flush: 0,
+            questions: Questions::default(),
             next_job: 0,
             working: BTreeMap::new(),
             phase: Phase::Open,
@@ -181,6 +187,7 @@ impl Producer {
             actions: VecDeque::new(),
             stats: Stats::default(),
             marks: Marks::NONE,
+            peaks: Peaks::default(),
             scratch: Scratch::default(),
             settings,
         })
@@ -282,6 +289,26 @@ impl Producer {
         self.start_flush()
     }
 
+    /// Asks the cluster about these topics, or with `None` about all that the cluster lets us see;
+    /// an empty list asks for the brokers only. [`Event::Described`] follows, once, at `deadline`
+    /// at the latest.
+    ///
+    /// What is answered changes nothing of what the producer knows and does, and no topic is
+    /// created by it, whatever the settings and the broker's age. A connection that is lost on the
+    /// way, or a broker that knows of nobody, is a reason to ask again after a backoff.
+    ///
+    /// # Errors
+    /// A name that Kafka does not accept; nothing is asked then.
+    pub fn describe(
+        &mut self,
+        now: Instant,
+        topics: Option<&[&str]>,
+        deadline: Instant,
+    ) -> Result<DescribeId, InvalidTopic> {
+        self.enter(now);
+        self.ask(topics, deadline)
+    }
+
     /// Refuses further records, sends what there is, and closes: [`Event::Closed`] follows when
     /// every record has its outcome, at `deadline` at the latest. A second call may bring the
     /// deadline forward; after `Closed` it does nothing.
@@ -367,6 +394,12 @@ impl Producer {
         &self.marks
     }
 
+    /// The largest values since the last call, which begins anew: for maxima over windows. One
+    /// reader; a second one would see only what came after the first.
+    pub fn take_peaks(&mut self) -> Peaks {
+        std::mem::take(&mut self.peaks)
+    }
+
     /// The error that made this producer unusable, if there is one.
     pub fn fatal(&self) -> Option<&FatalError> {
         self.fatal.as_ref()
@@ -400,6 +433,7 @@ impl Producer {
 
     /// What may have become due through the call that ends here.
     fn settle(&mut self) {
+        self.drive_questions();
         self.drive_metadata();
         self.drive_producer_id();
         self.finish_flushes();

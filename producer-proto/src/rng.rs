@@ -15,6 +15,7 @@ pub(crate) enum Stream {
     ProducerIdJitter,
     LeastLoadedStart,
     Instance,
+    DescribeJitter,
 }
 
 #[derive(Clone)]

@@ -1,5 +1,20 @@
 //! Counters as plain values.
 
+/// The largest values since they were last taken, with
+/// [`Producer::take_peaks`](crate::Producer::take_peaks); 0 where nothing happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peaks {
+    /// Longest time of a request from hand-out to answer, microseconds.
+    pub request_micros: u64,
+    /// Longest time of a batch from its first record to hand-out, microseconds.
+    pub queue_micros: u64,
+    /// Largest sealed batch, bytes, header included, after compression.
+    pub batch_bytes: u64,
+    /// Longest pause that a broker asked for, microseconds.
+    pub throttle_micros: u64,
+}
+
 /// Counters since the producer was made, and levels as they are now. Reading them costs nothing
 /// and changes nothing. Rates and averages are for the reader to compute from two snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +45,9 @@ pub struct Stats {
     pub batches_split: u64,
     /// Batches that were handed out again.
     pub batches_retried: u64,
+    /// Records of batches that a broker refused or a connection lost, and that are to be handed out
+    /// again; once for each time.
+    pub records_retried: u64,
     /// Batches expired by `delivery.timeout.ms`.
     pub batches_expired: u64,
     /// Requests handed out, of all kinds.

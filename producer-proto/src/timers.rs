@@ -28,6 +28,8 @@ pub enum TimerKind {
     Metadata,
     /// A producer id may be asked for again.
     ProducerId,
+    /// A [`describe`](crate::Producer::describe) may be asked again, or has waited for too long.
+    Describe,
     /// Data has waited for a broker for too long.
     Availability,
     /// The deadline of a close.
@@ -49,6 +51,7 @@ pub(crate) enum TimerKey {
     Availability(u32),
     Metadata,
     ProducerId,
+    Describe,
     /// By partition index.
     Retry(u32),
 }
@@ -65,6 +68,7 @@ impl TimerKey {
             Self::Availability(_) => TimerKind::Availability,
             Self::Metadata => TimerKind::Metadata,
             Self::ProducerId => TimerKind::ProducerId,
+            Self::Describe => TimerKind::Describe,
             Self::Retry(_) => TimerKind::RetryBackoff,
         }
     }

@@ -129,7 +129,7 @@ impl Topics {
 }
 
 /// Kafka's rule for topic names.
-fn check_name(name: &str) -> Result<(), InvalidTopic> {
+pub(crate) fn check_name(name: &str) -> Result<(), InvalidTopic> {
     if name.is_empty() {
         return Err(InvalidTopic::Empty);
     }

@@ -36,13 +36,31 @@ pub(super) fn parse(line: &[u8]) -> Result<Item, String> {
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err("expected a JSON object".to_owned());
     }
-    let line: Line = serde_json::from_slice(line).map_err(|error| describe(&error))?;
+    let line: Line = serde_json::from_slice(line)
+        .map_err(|error| format!("{}{}", field(line), describe(&error)))?;
     if line.op.is_some() { command(&line).map(Item::Op) } else { record(line).map(Item::Record) }
 }
 
-/// serde_json counts lines of its own, which would contradict ours.
+/// The field that a line cannot be read for, as the beginning of an error's text.
+fn field(line: &[u8]) -> String {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let error = serde_path_to_error::deserialize::<_, Line>(&mut json).err();
+    match error {
+        Some(error) if error.inner().is_data() && error.path().iter().next().is_some() => {
+            format!("{}: ", error.path())
+        }
+        _ => String::new(),
+    }
+}
+
+/// serde_json counts lines of its own, which would contradict ours, and has Rust's names for
+/// numbers.
 fn describe(error: &serde_json::Error) -> String {
-    let text = error.to_string();
+    let text = error
+        .to_string()
+        .replace("expected i32", "expected a whole number of 32 bits")
+        .replace("expected i64", "expected a whole number of 64 bits")
+        .replace("expected u64", "expected a whole number from 0");
     let position = format!(" at line {} column {}", error.line(), error.column());
     match text.strip_suffix(&position) {
         Some(what) => format!("{what} at column {}", error.column()),
@@ -179,7 +197,12 @@ mod tests {
             ("not json", "expected a JSON object"),
             ("[1]", "expected a JSON object"),
             (r#"{"value":"#, "at column"),
-            (r#"{"value":5}"#, "invalid type"),
+            (r#"{"value":5}"#, "value: invalid type: integer `5`, expected a string"),
+            (
+                r#"{"value":"v","ms":-1}"#,
+                "ms: invalid value: integer `-1`, expected a whole number",
+            ),
+            (r#"{"value":"v","headers":[["a","b"],["c",5]]}"#, "headers[1][1]: "),
             (r#"{"value":"v"} x"#, "trailing"),
             (r#"{"vlaue":"v"}"#, "unknown field `vlaue`"),
             (r#"{"value":"a","value":"b"}"#, "duplicate field"),

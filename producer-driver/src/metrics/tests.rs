@@ -91,7 +91,12 @@ fn totals_grow_rates_follow_and_a_quiet_producer_sleeps() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let asleep = Next::Sleep(None);
-        assert_eq!(meter.report(at(0), Stats::default(), asleep), asleep, "nothing to report");
+        let none = Peaks::default;
+        assert_eq!(
+            meter.report(at(0), Stats::default(), none, asleep),
+            asleep,
+            "nothing to report"
+        );
 
         let mut stats = Stats::default();
         stats.records_delivered = 30;
@@ -99,26 +104,33 @@ fn totals_grow_rates_follow_and_a_quiet_producer_sleeps() {
         stats.batches_sealed = 2;
         stats.bytes_sealed = 1_000;
         let until = Next::Sleep(Some(at(1_500)));
-        assert_eq!(meter.report(at(500), stats.clone(), asleep), until);
-        assert_eq!(meter.report(at(600), stats.clone(), Next::Again), Next::Again);
+        assert_eq!(meter.report(at(500), stats.clone(), none, asleep), until);
+        assert_eq!(meter.report(at(600), stats.clone(), none, Next::Again), Next::Again);
         assert_eq!(values.get("record-send-total"), 30.0);
         assert_eq!(values.get("buffer-available-bytes"), 600.0);
         assert_eq!(values.get("buffer-total-bytes"), 1_000.0);
 
         stats.records_delivered = 60;
+        stats.records_retried = 5;
+        let mut peaks = Peaks::default();
+        (peaks.request_micros, peaks.batch_bytes) = (7_500, 800);
         let until = Next::Sleep(Some(at(2_500)));
-        assert_eq!(meter.report(at(1_500), stats.clone(), asleep), until);
+        assert_eq!(meter.report(at(1_500), stats.clone(), || peaks, asleep), until);
         assert_eq!(values.get("record-send-total"), 60.0);
         assert_eq!(values.get("record-send-rate"), 60.0);
         assert_eq!(values.get("batch-size-avg"), 500.0);
         assert_eq!(values.get("request-latency-avg"), 0.0);
+        assert_eq!(values.get("request-latency-max"), 7.5);
+        assert_eq!(values.get("batch-size-max"), 800.0);
+        assert_eq!(values.get("record-retry-rate"), 5.0);
 
         // One more window, and all is quiet.
-        assert_eq!(meter.report(at(2_500), stats.clone(), asleep), asleep);
+        assert_eq!(meter.report(at(2_500), stats.clone(), none, asleep), asleep);
         assert_eq!(values.get("record-send-rate"), 0.0);
+        assert_eq!(values.get("request-latency-max"), 0.0);
         stats.records_delivered = 70;
         let until = Next::Sleep(Some(at(9_000)));
-        assert_eq!(meter.report(at(8_000), stats, asleep), until);
+        assert_eq!(meter.report(at(8_000), stats, none, asleep), until);
         assert_eq!(values.get("record-send-total"), 70.0);
     });
 }

@@ -4,6 +4,7 @@
 mod callbacks;
 mod cancelling;
 mod closing;
+mod describing;
 mod interceptors;
 mod leaders;
 mod memory;

@@ -183,11 +183,11 @@ impl Config {
         ] {
             if duration < min || duration > max {
                 let allowed = if max == Duration::MAX {
-                    format!("{min:?} or more")
+                    format!("{} or more", millis(min))
                 } else {
-                    format!("{min:?} to {max:?}")
+                    format!("{} to {}", millis(min), millis(max))
                 };
-                return Err(invalid(name, format!("{duration:?}"), allowed));
+                return Err(invalid(name, millis(duration), allowed));
             }
         }
         check_software("client.software.name", &self.client_software_name)?;
@@ -249,16 +249,16 @@ impl Config {
         if timeout > MAX_I32_MS {
             return Err(invalid(
                 "delivery.timeout.ms",
-                format!("{timeout:?}"),
-                format!("at most {MAX_I32_MS:?}"),
+                millis(timeout),
+                format!("at most {}", millis(MAX_I32_MS)),
             ));
         }
         if timeout < least {
             return Err(ConfigError::Conflict {
                 name: "delivery.timeout.ms",
-                value: format!("{timeout:?}"),
+                value: millis(timeout),
                 other: "linger.ms + request.timeout.ms",
-                other_value: format!("{least:?}"),
+                other_value: millis(least),
                 why: "a record must have time for one attempt",
             });
         }
@@ -303,6 +303,14 @@ impl Config {
             });
         }
         Ok(Compression { codec, level })
+    }
+}
+
+/// A duration in the unit of the settings, where it is a whole number of it.
+fn millis(duration: Duration) -> String {
+    match duration.subsec_nanos() % 1_000_000 {
+        0 => format!("{} ms", duration.as_millis()),
+        _ => format!("{duration:?}"),
     }
 }
 

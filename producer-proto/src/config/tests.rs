@@ -232,7 +232,7 @@ fn delivery_timeout_covers_an_attempt() {
     assert_eq!(with(100_000, 30_000, None), Ok(ms(130_000)), "the default is raised");
     assert_eq!(with(1_000, 2_000, Some(ms(3_000))), Ok(ms(3_000)));
     let error = with(1_000, 2_000, Some(ms(2_999))).unwrap_err().to_string();
-    assert!(error.starts_with("delivery.timeout.ms = 2.999s contradicts linger.ms + "), "{error}");
+    assert!(error.starts_with("delivery.timeout.ms = 2999 ms contradicts linger.ms + "), "{error}");
 }
 
 #[test]

@@ -310,6 +310,7 @@ impl Producer {
         match kind {
             Request::ApiVersions => {}
             Request::Metadata(_) => self.metadata_lost(),
+            Request::Describe(question) => self.ask_again(question, message()),
             Request::InitProducerId => self.producer_id_later(message()),
             Request::Produce { batches, .. } => {
                 let error = LastError { code: ending.code(), message: Some(message()) };

@@ -191,7 +191,9 @@ impl Producer {
         if batch.attempts == 1 {
             self.stats.queue_count += 1;
             let waited = self.now.saturating_since(batch.created).as_micros();
-            self.stats.queue_micros += u64::try_from(waited).unwrap_or(u64::MAX);
+            let waited = u64::try_from(waited).unwrap_or(u64::MAX);
+            self.stats.queue_micros += waited;
+            self.peaks.queue_micros = self.peaks.queue_micros.max(waited);
         } else {
             self.stats.batches_retried += 1;
             self.mark_retried(at, slot);

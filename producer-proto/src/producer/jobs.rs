@@ -125,7 +125,9 @@ impl Producer {
 
     fn sealed(&mut self, slot: Slot, sealed: SealedBatch) {
         let batch = &mut self.batches[slot];
-        self.stats.bytes_sealed += sealed.encoded_len() as u64;
+        let bytes = sealed.encoded_len() as u64;
+        self.stats.bytes_sealed += bytes;
+        self.peaks.batch_bytes = self.peaks.batch_bytes.max(bytes);
         self.stats.bytes_uncompressed += sealed.uncompressed_len as u64;
         let body = sealed.body_len();
         // A compressed body has a buffer of its own, just large enough; otherwise it still is the

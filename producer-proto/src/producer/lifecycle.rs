@@ -57,6 +57,7 @@ impl Producer {
         self.lingering.clear();
         self.expiring.clear();
         self.dirty.clear();
+        self.refuse_questions();
         self.finish_flushes();
         self.events.push_back(Event::Closed);
     }

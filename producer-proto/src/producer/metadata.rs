@@ -14,7 +14,8 @@ use crate::rng::Stream;
 use crate::timers::TimerKey;
 use crate::topics::{PartitionIndex, TopicState};
 use crate::wire::{
-    ApiKey, MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic, encode_request,
+    ApiKey, MetadataBroker, MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic,
+    encode_request,
 };
 use crate::{ConnectionId, ErrorCode, Instant, TopicId, Uuid};
 
@@ -253,11 +254,7 @@ impl Producer {
         let usable: Vec<_> = response
             .brokers
             .iter()
-            .filter_map(|broker| {
-                let port = u16::try_from(broker.port).ok().filter(|&port| port > 0);
-                let is_named = !broker.host.is_empty() && broker.host.len() <= MAX_HOST;
-                port.filter(|_| broker.node_id >= 0 && is_named).map(|port| (broker, port))
-            })
+            .filter_map(|broker| Some((broker, usable_port(broker)?)))
             .collect();
         self.stats.bad_metadata_entries += (response.brokers.len() - usable.len()) as u64;
         if usable.is_empty() {
@@ -517,4 +514,11 @@ impl Producer {
             }
         }
     }
+}
+
+/// The port of a broker whose id and address make sense.
+pub(super) fn usable_port(broker: &MetadataBroker) -> Option<u16> {
+    let port = u16::try_from(broker.port).ok().filter(|&port| port > 0);
+    let is_named = !broker.host.is_empty() && broker.host.len() <= MAX_HOST;
+    port.filter(|_| broker.node_id >= 0 && is_named)
 }

@@ -6,6 +6,7 @@ use crate::backoff::exponential;
 use crate::batches::{Batch, LastError, State};
 use crate::conn::{InFlight, Request};
 use crate::error::{ProduceError, ProduceErrorKind};
+use crate::event::Event;
 use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
@@ -13,7 +14,7 @@ use crate::rng::Stream;
 use crate::topics::PartitionIndex;
 use crate::verdict::{Verdict, verdict};
 use crate::wire::{DecodeError, ProducePartition, ProduceResponse, TopicRef};
-use crate::{ConnectionId, ErrorCode};
+use crate::{ConnectionId, ErrorCode, TopicId};
 
 use super::Producer;
 
@@ -352,6 +353,7 @@ impl Producer {
             retries,
             draw,
         );
+        self.note_retry(slot, &error);
         self.batches[slot].last_error = error;
         let is_head = self.partition(at).queue.front() == Some(&slot);
         let is_held = self.partition(at).retry_at > self.now;
@@ -364,6 +366,23 @@ impl Producer {
         if !has_newer_leader && (is_head || !is_held) {
             self.hold_back(at, self.now + backoff);
         }
+    }
+
+    fn note_retry(&mut self, slot: Slot, error: &LastError) {
+        let batch = &self.batches[slot];
+        self.stats.records_retried += u64::from(batch.count);
+        let partition = self.partition(batch.partition);
+        let (topic, index) = (partition.topic, partition.index);
+        let name = &self.topics.at(topic).name;
+        let text = error.message.as_deref().unwrap_or(error.code.description());
+        let cause = format!("{name}-{index}: {}: {text}", error.code).into();
+        self.events.push_back(Event::Retrying {
+            batch: batch.id,
+            topic: TopicId(topic),
+            partition: index,
+            attempts: batch.attempts,
+            cause,
+        });
     }
 
     /// What an answer says about the leader (KIP-951), and that the node that was asked is not it.

@@ -111,6 +111,7 @@ impl Producer {
         let took = u64::try_from(took).unwrap_or(u64::MAX);
         self.stats.request_micros += took;
         self.stats.request_micros_max = self.stats.request_micros_max.max(took);
+        self.peaks.request_micros = self.peaks.request_micros.max(took);
     }
 
     fn on_answer_body(
@@ -133,6 +134,12 @@ impl Producer {
                 let response = MetadataResponse::decode(body, version).map_err(text)?;
                 self.note_throttle(id, node, request, response.throttle_ms);
                 self.on_metadata(&scope, version, &response);
+            }
+            Request::Describe(question) => {
+                let question = *question;
+                let response = MetadataResponse::decode(body, version).map_err(text)?;
+                self.note_throttle(id, node, request, response.throttle_ms);
+                self.on_description(question, &response);
             }
             Request::InitProducerId => {
                 let throttle = self.on_init_producer_id(body, version).map_err(text)?;
@@ -219,7 +226,9 @@ impl Producer {
         } else {
             self.marks.hit(Mark::ThrottleShorter);
         }
-        self.stats.throttle_micros += millis.saturating_mul(1_000);
+        let micros = millis.saturating_mul(1_000);
+        self.stats.throttle_micros += micros;
+        self.peaks.throttle_micros = self.peaks.throttle_micros.max(micros);
         let broker = self.broker_of(node);
         self.events.push_back(crate::Event::Throttled { broker, duration });
     }

@@ -22,9 +22,9 @@ impl Producer {
                 TimerKey::Reconnect(node) => self.on_reconnect_timer(node),
                 TimerKey::Throttle(node) => self.on_throttle_over(node),
                 TimerKey::Availability(node) => self.on_availability_timer(node),
-                // `settle` looks at both.
+                // `settle` looks at these.
                 TimerKey::Metadata => self.metadata.waits_for_source = false,
-                TimerKey::ProducerId => {}
+                TimerKey::ProducerId | TimerKey::Describe => {}
                 TimerKey::Retry(at) => {
                     self.release_hold(at);
                     self.mark_ready(at);

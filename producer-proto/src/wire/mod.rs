@@ -23,7 +23,9 @@ pub(crate) use api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 pub(crate) use frame::FrameSplitter;
 pub(crate) use header::{ApiKey, correlation_id, split_response};
 pub(crate) use init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
-pub(crate) use metadata::{MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic};
+pub(crate) use metadata::{
+    MetadataBroker, MetadataPartition, MetadataRequest, MetadataResponse, MetadataTopic,
+};
 pub(crate) use primitives::DecodeError;
 pub(crate) use produce::{
     PARTITION_OVERHEAD, ProduceRequestWriter, TOPIC_IDS_FROM, request_overhead, topic_overhead,

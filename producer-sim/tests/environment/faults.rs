@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use bytes::Bytes;
-use producer_proto::{Config, ConnectErrorKind, Phase, ProduceErrorKind};
+use producer_proto::{Config, ConnectErrorKind, Event, Phase, ProduceErrorKind};
 use producer_sim::{ApiKey, Fate, Output, Reach, ResponseError, ResponseKind, Rule, World};
 
 struct Fault {
@@ -326,4 +326,42 @@ fn pain_50_an_idle_hour_makes_no_noise() {
     // Counters are handed out as a reference: reading them allocates nothing.
     let stats: &producer_proto::Stats = world.producer.stats();
     assert_eq!((stats.records_delivered, stats.connections_failed), (3, 0));
+}
+
+#[test]
+fn pain_49_each_further_attempt_is_told_with_its_cause() {
+    let mut world = warm(1, 2, config());
+    let leaderless = ResponseError::NotEnoughReplicas;
+    let rule = Rule::on(ApiKey::Produce).partition("t", 1).error(leaderless).times(2);
+    world.cluster.inject(rule);
+    world.cluster.inject(Rule::on(ApiKey::Produce).partition("t", 0).drop_answer());
+    let (since, retried) = (world.now(), world.producer.stats().records_retried);
+    let refused = world.send_to("t", 1, b"v");
+    assert!(world.settle());
+    let lost = world.send_to("t", 0, b"v");
+    world.run_for(ms(100));
+    world.reset(1, Fate::Lost);
+    assert!(world.settle());
+    let told: Vec<_> = world
+        .events()
+        .filter(|(at, _)| *at >= since)
+        .filter_map(|(_, event)| match event {
+            Event::Retrying { batch, partition, attempts, cause, .. } => {
+                Some((*batch, *partition, *attempts, &**cause))
+            }
+            _ => None,
+        })
+        .collect();
+    let places: Vec<_> = told.iter().map(|&(batch, at, nth, _)| (batch, at, nth)).collect();
+    assert_eq!(places, [(refused.batch, 1, 1), (refused.batch, 1, 2), (lost.batch, 0, 1)]);
+    for (cause, parts) in [
+        (told[0].3, ["t-1", "NOT_ENOUGH_REPLICAS"]),
+        (told[2].3, ["t-0", "broker 1 at broker-1:9092: the connection was"]),
+    ] {
+        assert!(parts.iter().all(|part| cause.contains(part)), "{cause}");
+    }
+    assert_eq!(world.producer.stats().records_retried, retried + 3);
+    assert_delivered(&world, refused);
+    assert_delivered(&world, lost);
+    world.assert_clean();
 }

@@ -8,6 +8,7 @@ mod common;
 mod con_handshake;
 mod con_life;
 mod con_loss;
+mod describe;
 mod faults;
 mod hos_bodies;
 mod hos_frames;
