@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
 mod mio;
+mod mio_loop;
 mod smol;
 mod tokio;
 
@@ -16,6 +17,7 @@ use producer_driver::{
 use producer_sim::conformance::{self, Failure, Message, Outcome, Place};
 
 pub use crate::mio::Mio;
+pub use crate::mio_loop::MioLoop;
 pub use crate::smol::Smol;
 pub use crate::tokio::Tokio;
 

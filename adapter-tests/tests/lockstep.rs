@@ -1,6 +1,6 @@
 //! The same bytes from all adapters.
 
-use adapter_tests::{Mio, Smol, Tokio};
+use adapter_tests::{Mio, MioLoop, Smol, Tokio};
 use producer_sim::conformance::lockstep::trace;
 
 #[test]
@@ -11,6 +11,7 @@ fn all_adapters_send_the_same_bytes_per_broker_and_connection() {
         let bytes: usize = mio.0.values().map(Vec::len).sum();
         assert!(mio.0.len() == 5 && bytes > 50_000, "{mio:?}");
         for (name, other) in [
+            ("mio, in a loop", trace(&MioLoop, seed)),
             ("tokio, current thread", trace(&Tokio::CurrentThread, seed)),
             ("tokio, worker threads", trace(&Tokio::Workers(2), seed)),
             ("smol", trace(&Smol, seed)),

@@ -46,12 +46,11 @@ pub trait Runtime: Clone + Send + Sync + 'static {
         socket: TcpStream,
     ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
-    /// For what of `interest` the stream is ready; leaves the waker for what it is not.
-    fn poll_ready(
-        stream: &mut Self::Stream,
-        interest: Interest,
-        context: &mut Context<'_>,
-    ) -> Interest;
+    /// Ready when reading gives something: bytes, the end or an error. Leaves the waker if not.
+    fn poll_readable(stream: &Self::Stream, context: &mut Context<'_>) -> Poll<()>;
+
+    /// The same for writing.
+    fn poll_writable(stream: &Self::Stream, context: &mut Context<'_>) -> Poll<()>;
 
     /// Runs this now or on another thread.
     fn run(&self, work: Work);
@@ -93,8 +92,10 @@ impl<R: Runtime> Task<R> {
                 false
             }
         });
-        let is_ready =
-            driver.poll_ready(|_, stream, interest| R::poll_ready(stream, interest, context));
+        let is_ready = driver.poll_ready(|_, stream, interest| Interest {
+            read: interest.read && R::poll_readable(stream, context).is_ready(),
+            write: interest.write && R::poll_writable(stream, context).is_ready(),
+        });
         is_ready || host.dials.len() < before
     }
 

@@ -1,15 +1,12 @@
-//! One thread while the producer lives, none after. Alone in its file: the threads of other tests
-//! would be counted.
+//! A close ends the thread before it returns. Alone in its file: the threads of other tests would
+//! be counted.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
-mod common;
+use std::fs;
 
-use std::time::{Duration, Instant};
-use std::{fs, thread};
-
-use common::{cluster, nowhere, order, values};
-use producer_mio::{Config, Producer};
+use producer_mio::{Config, Producer, Record};
+use producer_sim::{ClusterConfig, NetCluster};
 
 /// How many threads of this process have this name.
 fn threads(name: &str) -> usize {
@@ -20,31 +17,11 @@ fn threads(name: &str) -> usize {
 }
 
 #[test]
-fn a_producer_has_one_thread_which_ends_with_the_close() {
-    let net = cluster(20);
+fn the_thread_has_ended_when_close_returns() {
+    let net = NetCluster::start(ClusterConfig::new(3)).unwrap();
     let producer = Producer::spawn(Config::new(net.bootstrap())).unwrap();
-    for _ in 0..50 {
-        producer.send_sync(order("x")).unwrap();
-    }
+    producer.send_sync(Record::to("orders").value("x")).unwrap();
     assert_eq!(threads("producer"), 1);
     producer.close(None);
     assert_eq!(threads("producer"), 0);
-    assert_eq!(values(&net, 0).len(), 50);
-
-    // Dropped without a close, with records that cannot be delivered.
-    let mut config = nowhere();
-    config.linger = Duration::ZERO;
-    config.request_timeout = Duration::from_millis(10);
-    config.delivery_timeout = Some(Duration::from_millis(20));
-    config.max_block = Duration::from_millis(20);
-    let producer = Producer::spawn(config).unwrap();
-    let admission = producer.handle().send(order("x"));
-    drop(producer);
-    // The answer comes from the thread: from here on it has its name.
-    admission.wait().unwrap_err();
-    let begin = Instant::now();
-    while threads("producer") > 0 {
-        assert!(begin.elapsed().as_secs() < 10, "the thread does not end");
-        thread::sleep(Duration::from_millis(1));
-    }
 }

@@ -3,10 +3,10 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use producer_driver::{Interest, Runtime, Work, connect_end, look_up};
+use producer_driver::{Runtime, Work, connect_end, look_up};
 use smol::{Async, Timer, unblock};
 
 #[derive(Clone)]
@@ -34,15 +34,12 @@ impl Runtime for Smol {
         Ok(Socket(stream))
     }
 
-    fn poll_ready(
-        Socket(stream): &mut Socket,
-        interest: Interest,
-        context: &mut Context<'_>,
-    ) -> Interest {
-        Interest {
-            read: interest.read && stream.poll_readable(context).is_ready(),
-            write: interest.write && stream.poll_writable(context).is_ready(),
-        }
+    fn poll_readable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
+        stream.poll_readable(context).map(drop)
+    }
+
+    fn poll_writable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
+        stream.poll_writable(context).map(drop)
     }
 
     fn run(&self, work: Work) {

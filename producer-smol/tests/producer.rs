@@ -1,41 +1,23 @@
-//! The adapter against simulated brokers on loopback sockets, under several executors.
+//! The adapter under several executors; everything else is in the conformance kit, see the crate
+//! `adapter-tests`.
 #![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
-use std::future::Future;
-use std::net::{Ipv4Addr, TcpListener};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use producer_sim::{ApiKey, ClusterConfig, NetCluster, Rule, TopicConfig};
-use producer_smol::{Codec, Config, Driver, Persistence, Producer, Record, SendErrorKind};
-use smol::Timer;
+use producer_sim::{ClusterConfig, NetCluster, TopicConfig};
+use producer_smol::{Codec, Config, Producer, Record, SendErrorKind};
 
 /// A cluster with the topic "orders" of four partitions.
 fn cluster(brokers: i32) -> NetCluster {
-    let mut config = ClusterConfig::new(brokers);
-    config.auto_create_topics = false;
-    let net = NetCluster::start(config).unwrap();
+    let net = NetCluster::start(ClusterConfig::new(brokers)).unwrap();
     net.with(|cluster| cluster.create_topic("orders", TopicConfig::new(4)));
     net
-}
-
-/// An address where nobody listens.
-fn nowhere() -> Config {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    Config::new(listener.local_addr().unwrap().to_string())
 }
 
 fn values(net: &NetCluster, partition: i32) -> Vec<String> {
     let log = net.with(|cluster| cluster.log("orders", partition));
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     log.iter().map(|record| text(record.value.as_deref().unwrap())).collect()
-}
-
-fn order(value: &str) -> Record<'_> {
-    Record::to("orders").partition(0).value(value)
 }
 
 /// 2,000 records over three brokers, results checked, then a close.
@@ -58,14 +40,6 @@ async fn produce_everywhere(net: &NetCluster, producer: Producer) {
         assert_eq!(values(net, partition), expected);
     }
     net.with(|cluster| assert!(cluster.violations().is_empty()));
-}
-
-/// Runs a test with a producer whose driver is on this thread.
-fn on_this_thread<T>(config: Config, test: impl AsyncFnOnce(Producer) -> T) -> T {
-    let (producer, driver) = Producer::new(config).unwrap();
-    let executor = smol::LocalExecutor::new();
-    executor.spawn(driver).detach();
-    smol::block_on(executor.run(test(producer)))
 }
 
 #[test]
@@ -104,127 +78,11 @@ fn records_reach_all_brokers_on_the_executors_of_futures() {
 }
 
 #[test]
-fn a_topic_that_does_not_exist_is_named() {
-    let net = cluster(1);
-    let mut config = Config::new(net.bootstrap());
-    config.max_block = Duration::from_millis(40);
-    on_this_thread(config, async |producer| {
-        let error = producer.send(Record::to("nothing").value("x")).await.unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("nothing") && text.contains("UNKNOWN_TOPIC"), "{text}");
-    });
-}
-
-#[test]
-fn cls_05_close_meets_its_deadline_with_a_silent_broker() {
-    let net = cluster(1);
-    net.with(|cluster| cluster.inject(Rule::on(ApiKey::Produce).always().hold()));
-    on_this_thread(Config::new(net.bootstrap()), async |producer| {
-        let delivery = producer.send(order("x")).await.unwrap();
-        while values(&net, 0).is_empty() {
-            Timer::after(Duration::from_millis(1)).await;
-        }
-        let start = Instant::now();
-        producer.close(Duration::from_millis(40)).await;
-        let took = start.elapsed();
-        assert!(took >= Duration::from_millis(40) && took < Duration::from_secs(1), "{took:?}");
-        let error = delivery.await.unwrap_err();
-        assert_eq!(error.persistence, Persistence::PossiblyPersisted);
-    });
-}
-
-#[test]
-fn dropping_a_producer_of_an_unreachable_cluster_neither_blocks_nor_panics() {
-    let (producer, driver) = Producer::new(nowhere()).unwrap();
-    let waiting: Vec<_> = (0..100).map(|_| producer.send(order("x"))).collect();
-    let executor = smol::LocalExecutor::new();
-    executor.spawn(driver).detach();
-    smol::block_on(executor.run(Timer::after(Duration::from_millis(5))));
-    let start = Instant::now();
-    drop(producer);
-    // The records wait on: the close is graceful. The end of the executor is its end.
-    drop(executor);
-    assert!(start.elapsed() < Duration::from_millis(50), "{:?}", start.elapsed());
-    for admission in waiting {
-        assert_eq!(*admission.wait().unwrap_err().kind(), SendErrorKind::Closed);
-    }
-}
-
-#[test]
 fn a_driver_that_is_never_polled_answers_when_it_is_dropped() {
-    let (producer, driver) = Producer::new(nowhere()).unwrap();
-    let (flush, admission) = (producer.flush(), producer.send(order("x")));
+    let (producer, driver) = Producer::new(Config::new("127.0.0.1:9")).unwrap();
+    let (flush, admission) = (producer.flush(), producer.send(Record::to("orders").value("x")));
     drop(driver);
     flush.wait();
     assert_eq!(*admission.wait().unwrap_err().kind(), SendErrorKind::Closed);
     producer.close(None).wait();
-}
-
-#[test]
-fn what_was_accepted_is_sent_after_the_last_producer_is_dropped() {
-    let net = cluster(1);
-    on_this_thread(Config::new(net.bootstrap()), async |producer| {
-        let delivery = producer.send(order("x")).await.unwrap();
-        drop(producer);
-        delivery.await.unwrap();
-    });
-    assert_eq!(values(&net, 0), ["x"]);
-}
-
-/// A driver that counts how often it is polled.
-struct Counted(Driver, Arc<AtomicU64>);
-
-impl Future for Counted {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.1.fetch_add(1, Ordering::Relaxed);
-        Pin::new(&mut self.0).poll(context)
-    }
-}
-
-#[test]
-fn an_idle_producer_sleeps() {
-    let net = cluster(3);
-    let (producer, driver) = Producer::new(Config::new(net.bootstrap())).unwrap();
-    let polls = Arc::new(AtomicU64::new(0));
-    let executor = smol::LocalExecutor::new();
-    executor.spawn(Counted(driver, polls.clone())).detach();
-    smol::block_on(executor.run(async {
-        assert_eq!(producer.partitions_for("orders").await.unwrap(), 4);
-        for partition in 0..4 {
-            let record = Record::to("orders").partition(partition).value("x");
-            producer.send(record).await.unwrap().await.unwrap();
-        }
-        let before = polls.load(Ordering::Relaxed);
-        Timer::after(Duration::from_millis(50)).await;
-        let polls = polls.load(Ordering::Relaxed) - before;
-        assert!(polls < 8, "the driver was polled {polls} times in 50 ms");
-        assert_eq!(producer.stats().connections_ready, 3);
-    }));
-}
-
-#[test]
-fn con_a_broker_that_goes_away_is_found_again() {
-    let net = cluster(1);
-    on_this_thread(Config::new(net.bootstrap()), async |producer| {
-        for i in 0..10 {
-            let value = i.to_string();
-            producer.send(order(&value)).await.unwrap().await.unwrap();
-            if i % 3 == 0 {
-                net.with(|cluster| cluster.close_connections(1));
-            }
-        }
-    });
-    assert_eq!(values(&net, 0), (0..10).map(|i| i.to_string()).collect::<Vec<_>>());
-}
-
-#[test]
-fn con_every_address_of_a_name_is_tried() {
-    // "localhost" is ::1 and 127.0.0.1 on most systems, and only one of them answers here.
-    let net = cluster(1);
-    let config = Config::new(format!("localhost:{}", net.addresses()[0].port()));
-    on_this_thread(config, async |producer| {
-        producer.send(order("x")).await.unwrap().await.unwrap();
-    });
 }

@@ -4,11 +4,11 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use producer_driver::proto::Config;
-use producer_driver::{Driver, Interest, Runtime, Task, Work, connect_end};
+use producer_driver::{Driver, Runtime, Task, Work, connect_end};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, RuntimeFlavor};
 use tokio::task::unconstrained;
@@ -58,15 +58,12 @@ impl Runtime for Tokio {
         Ok(Socket(stream))
     }
 
-    fn poll_ready(
-        Socket(stream): &mut Socket,
-        interest: Interest,
-        context: &mut Context<'_>,
-    ) -> Interest {
-        Interest {
-            read: interest.read && stream.poll_read_ready(context).is_ready(),
-            write: interest.write && stream.poll_write_ready(context).is_ready(),
-        }
+    fn poll_readable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
+        stream.poll_read_ready(context).map(drop)
+    }
+
+    fn poll_writable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
+        stream.poll_write_ready(context).map(drop)
     }
 
     fn run(&self, work: Work) {

@@ -1,8 +1,6 @@
 //! Clusters, records and logs for the tests.
 
-use std::net::{Ipv4Addr, TcpListener};
-
-use producer_mio::{Config, Record};
+use producer_mio::Record;
 use producer_sim::{ClusterConfig, NetCluster, TopicConfig};
 
 /// A cluster with the topic "orders" of four partitions.
@@ -12,12 +10,6 @@ pub(crate) fn cluster(brokers: i32) -> NetCluster {
     let net = NetCluster::start(config).unwrap();
     net.with(|cluster| cluster.create_topic("orders", TopicConfig::new(4)));
     net
-}
-
-/// An address where nobody listens.
-pub(crate) fn nowhere() -> Config {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    Config::new(listener.local_addr().unwrap().to_string())
 }
 
 pub(crate) fn order(value: &str) -> Record<'_> {

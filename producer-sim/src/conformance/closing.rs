@@ -1,9 +1,11 @@
 //! The end of a producer, whatever it is at.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use producer_proto::Config;
+use producer_proto::{Config, Persistence};
 use socket2::{Domain, Socket, Type};
 
 use super::adapter::{Adapter, Message, Outcome, Producer};
@@ -40,6 +42,12 @@ const STATES: [State; 7] = [
     State::BufferFull,
 ];
 
+impl State {
+    fn has_a_record_under_way(self) -> bool {
+        matches!(self, Self::MidRequest | Self::BrokerGone | Self::BufferFull)
+    }
+}
+
 /// Records end after these at the latest, if nothing else ends them.
 const MAX_BLOCK: Duration = Duration::from_millis(300);
 const DELIVERY_TIMEOUT: Duration = Duration::from_millis(400);
@@ -47,7 +55,7 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_millis(400);
 /// A producer in some state.
 struct Scene<P> {
     producer: P,
-    outcomes: Vec<std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    outcomes: Vec<Pin<Box<dyn Future<Output = Outcome>>>>,
     _peer: Peer,
 }
 
@@ -98,7 +106,7 @@ fn enter<A: Adapter>(adapter: &A, host: &A::Host, state: State) -> Scene<A::Prod
             let config = limited(Config::new(address.to_string()));
             (adapter.start(host, &config, SEED), peer)
         }
-        State::MidRequest | State::BrokerGone | State::BufferFull => {
+        _ => {
             let net = cluster(1);
             let hold = Rule::on(ApiKey::Produce).nth(2).always().hold();
             net.with(|cluster| cluster.inject(hold));
@@ -155,10 +163,14 @@ pub(super) fn close_keeps_its_deadline_in_every_state<A: Adapter>(adapter: &A) {
         wait(scene.producer.close(TIMEOUT));
         let took = begin.elapsed();
         assert!(took < TIMEOUT + SLACK, "{state:?}: {took:?}");
+        assert!(took >= TIMEOUT || scene.outcomes.is_empty(), "{state:?}: {took:?} is too early");
+        let mut may_be_in_the_log = false;
         for mut outcome in scene.outcomes {
             let outcome = now(&mut outcome).expect("a close answers all");
-            outcome.expect_err("nothing of this can be delivered");
+            let failure = outcome.expect_err("nothing of this can be delivered");
+            may_be_in_the_log |= failure.persistence == Some(Persistence::PossiblyPersisted);
         }
+        assert_eq!(may_be_in_the_log, state.has_a_record_under_way(), "{state:?}");
         threads.assert_new(0, &format!("closed in state {state:?}"));
     }
 }

@@ -66,9 +66,11 @@ pub fn scenarios<A: Adapter>() -> Vec<Scenario<A>> {
             compressed_records_reach_all_brokers,
             what_was_accepted_is_sent_after_a_drop,
             a_broker_that_goes_away_is_found_again,
-            a_topic_that_cannot_be_had_is_named;
+            a_topic_that_cannot_be_had_is_named,
+            a_future_dropped_at_any_poll_loses_nothing_that_was_promised;
         network:
             refused_connects_end_by_max_block_and_a_late_broker_is_found,
+            every_address_of_a_name_is_tried,
             frames_that_come_byte_by_byte_are_read,
             a_reset_at_each_byte_of_the_answers_loses_and_doubles_nothing,
             a_reset_at_each_byte_of_the_requests_loses_and_doubles_nothing,

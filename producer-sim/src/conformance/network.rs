@@ -41,6 +41,16 @@ pub(super) fn refused_connects_end_by_max_block_and_a_late_broker_is_found<A: Ad
     });
 }
 
+pub(super) fn every_address_of_a_name_is_tried<A: Adapter>(adapter: &A) {
+    // "localhost" is ::1 and 127.0.0.1 on most systems, and only one of them answers here.
+    let net = cluster(1);
+    let mut config = config(&net);
+    config.bootstrap_servers = vec![format!("localhost:{}", net.addresses()[0].port())];
+    with_producer(adapter, &config, |producer| {
+        producer.send_sync(&Message::order(0, b"x")).expect("it is delivered");
+    });
+}
+
 pub(super) fn frames_that_come_byte_by_byte_are_read<A: Adapter>(adapter: &A) {
     let net = cluster(3);
     net.set_shape(|_| Shape { piece: 1, ..Shape::default() });
