@@ -39,6 +39,7 @@ impl Cluster {
                 incarnation: 0,
                 replication: Some(Duration::ZERO),
                 era: Era::Modern,
+                quota: None,
                 raw: None,
                 accepted: 0,
             },

@@ -271,7 +271,12 @@ impl Cluster {
             Outcome::Answer(response) => {
                 self.answer(now, id, request, version, *response, fired);
             }
-            Outcome::Nothing => {}
+            Outcome::Nothing => {
+                let throttle = self.quota_throttle(now, request);
+                if let Some(conn) = self.conns.get_mut(&id).filter(|_| !throttle.is_zero()) {
+                    conn.muted_until = Some(now + throttle);
+                }
+            }
             Outcome::Wait(waiting) => {
                 if let Some(conn) = self.conns.get_mut(&id) {
                     let (request, fired) = (request.clone(), fired.to_vec());
@@ -298,6 +303,7 @@ impl Cluster {
         fired: &[Fired],
     ) {
         let quota = self.brokers.get(&request.broker).map_or(Duration::ZERO, |b| b.throttle);
+        let quota = quota.max(self.quota_throttle(now, request));
         let throttle = fired.iter().filter_map(|f| f.effects.throttle).fold(quota, Duration::max);
         set_throttle(&mut response, throttle);
         for f in fired {

@@ -19,6 +19,8 @@ pub enum ElectionError {
     NotRunning,
     /// The leader cannot leave the ISR.
     Leads,
+    /// The last member of the ISR cannot leave it.
+    LastInSync,
 }
 
 impl fmt::Display for ElectionError {
@@ -29,6 +31,7 @@ impl fmt::Display for ElectionError {
             Self::NotInSync => "the broker is not in the ISR",
             Self::NotRunning => "the broker does not run",
             Self::Leads => "the leader cannot leave the ISR",
+            Self::LastInSync => "the last member of the ISR cannot leave it",
         })
     }
 }
@@ -111,6 +114,9 @@ impl Cluster {
         let image = self.image_mut(topic, partition)?;
         if image.leader == Some(broker) {
             return Err(ElectionError::Leads);
+        }
+        if image.isr == [broker] {
+            return Err(ElectionError::LastInSync);
         }
         image.isr.retain(|id| *id != broker);
         self.partition_changed(topic, partition);

@@ -16,6 +16,7 @@ mod old_produce;
 mod partition;
 mod produce;
 mod producer_state;
+mod quota;
 mod read;
 mod refuse;
 mod replication;
@@ -31,7 +32,7 @@ pub use leaders::ElectionError;
 pub use log::LogCounts;
 pub use lost::{Lost, LostReason};
 pub use observe::{ReceivedBatch, ReceivedRequest, RequestBody, Violation};
-pub use read::ReplicaImage;
+pub use read::{LogBatch, ReplicaImage};
 pub use rule::{Moment, Rule, RuleId};
 pub use topic::PartitionImage;
 
@@ -39,6 +40,7 @@ use conn::{Answer, Conn};
 use events::Events;
 use kafka_protocol::messages::ApiKey;
 use producer_proto::Instant;
+use quota::Quota;
 use rule::Rules;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -72,6 +74,7 @@ struct Broker {
     /// How long its followers take to copy; `None`: they do not.
     replication: Option<Duration>,
     era: Era,
+    quota: Option<Quota>,
     raw: Option<RawPeer>,
     accepted: u64,
 }

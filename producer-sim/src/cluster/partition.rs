@@ -202,8 +202,14 @@ impl Partition {
         if era == Era::Modern && self.image.isr.len() < min_insync {
             return false;
         }
-        let ends = self.image.isr.iter().chain([&leader]).filter_map(|id| self.log_of(*id));
-        let end = ends.map(PartitionLog::end).min().unwrap_or(0);
+        // What an old leader has appended on its own does not count.
+        let shared = |replica: &Replica| match &replica.own {
+            Some(own) => own.common_end(&self.log),
+            None => self.log.end(),
+        };
+        let in_sync = self.image.isr.iter().chain([&leader]);
+        let ends = in_sync.filter_map(|id| self.replica(*id).map(shared));
+        let end = ends.min().unwrap_or(0);
         let moved = end > self.high_watermark;
         self.high_watermark = self.high_watermark.max(end);
         moved

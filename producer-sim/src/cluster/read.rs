@@ -2,7 +2,7 @@
 
 use super::observe::ReceivedRequest;
 use super::{Cluster, Retention};
-use crate::records::LogRecord;
+use crate::records::{BatchHeader, LogRecord};
 use producer_proto::Uuid;
 
 /// One replica of a partition.
@@ -18,6 +18,17 @@ pub struct ReplicaImage {
     pub leads: bool,
     /// The leader epoch that its broker knows.
     pub leader_epoch: i32,
+}
+
+/// One batch of a partition's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogBatch<'a> {
+    /// The offset of its first record.
+    pub base_offset: i64,
+    /// The leader epoch it was appended under.
+    pub leader_epoch: i32,
+    /// The header as the producer wrote it: stamp, codec, count.
+    pub header: &'a BatchHeader,
 }
 
 /// Logs and requests as they are at the latest time that the cluster was told.
@@ -57,6 +68,23 @@ impl Cluster {
             };
             partition.log().visit(offset.max(from), end, visit);
         }
+    }
+
+    /// The committed batches of a partition from `offset` on, in order, as far as [`Retention`]
+    /// kept them.
+    pub fn committed_batches(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> impl Iterator<Item = LogBatch<'_>> {
+        let partition = self.partition_ref(topic, partition);
+        let batches = partition.map(|p| p.log().batches_in(offset, p.high_watermark));
+        batches.into_iter().flatten().map(|batch| LogBatch {
+            base_offset: batch.base_offset,
+            leader_epoch: batch.leader_epoch,
+            header: &batch.header,
+        })
     }
 
     /// All replicas of a partition, also former ones whose logs still exist.

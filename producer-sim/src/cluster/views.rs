@@ -44,8 +44,7 @@ impl Cluster {
             Some(_) if state.lag.view.is_some() => {}
             Some(view) => state.lag.view = Some(view),
             None => {
-                state.lag.view = None;
-                state.lag.deferred.clear();
+                state.lag = Lag::default();
                 self.learn_everything(broker);
             }
         }
@@ -61,7 +60,7 @@ impl Cluster {
         view.collect()
     }
 
-    /// A topic has changed: all brokers hear of it, at once or later.
+    /// A topic has changed: all brokers hear of it, at once or later, and act by it.
     pub(super) fn announce(&mut self, topic: &str) {
         let now = self.clock;
         let mut news: Option<(Arc<str>, News)> = None;
@@ -82,12 +81,18 @@ impl Cluster {
             let (topic, news) = (Arc::clone(name), news.clone());
             self.events.schedule(broker.lag.latest, Event::Hear { broker: *id, topic, news });
         }
-        let Some(topic) = self.topics.get_mut(topic) else { return };
-        for partition in &mut topic.partitions {
+        let Some(known) = self.topics.get_mut(topic) else { return };
+        let mut changed = Vec::new();
+        for (partition, index) in known.partitions.iter_mut().zip(0..) {
             let (leader, epoch) = (partition.image.leader, partition.image.leader_epoch);
-            for id in &at_once {
-                partition.learn(*id, leader, epoch);
+            let news = at_once.iter().filter(|id| partition.learn(**id, leader, epoch)).count();
+            if news > 0 {
+                changed.push(index);
             }
+        }
+        for index in changed {
+            self.settle(topic, index);
+            self.progress = true;
         }
     }
 

@@ -11,3 +11,5 @@ mod net;
 mod records;
 mod replication;
 mod rules;
+mod states;
+mod upheaval;
