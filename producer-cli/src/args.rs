@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::rate::Rate;
 use crate::runtime::Runtime;
+use crate::simulate::SimulateArgs;
 
-/// Send records to Apache Kafka, measure how fast that goes, or serve an embedded cluster.
+/// Send records to Apache Kafka, measure how fast that goes, serve an embedded cluster, or simulate
+/// one.
 #[derive(Debug, Parser)]
 #[command(name = "producer", version, about, propagate_version = true)]
 pub(crate) struct Cli {
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// List topics, their partitions and who leads them; creates none
     Topics(TopicsArgs),
+    /// Run the producer against a simulated cluster where everything goes wrong, in virtual time
+    Simulate(SimulateArgs),
     /// Print a shell's completions for this program
     Completions {
         /// The shell

@@ -1,4 +1,4 @@
-//! `producer`: send records to Kafka, measure how fast that goes, serve an embedded cluster.
+//! `producer`: send records to Kafka, measure how fast that goes, serve an embedded cluster, simulate.
 
 mod args;
 mod embedded;
@@ -11,6 +11,7 @@ mod runtime;
 mod send;
 mod serve;
 mod settings;
+mod simulate;
 mod topics;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Topics(args) => {
             runtime::on_tokio(&mut Builder::new_current_thread(), topics::run(args))
         }
+        Command::Simulate(args) => simulate::run_all(&args),
         Command::Completions { shell } => Ok(manual::completions(shell)),
         Command::Man { command } => manual::page(command.as_deref()),
     };

@@ -21,6 +21,7 @@ pub mod conformance;
 #[cfg(feature = "net")]
 mod net;
 pub mod records;
+pub mod run;
 mod world;
 
 pub use cluster::*;

@@ -108,11 +108,15 @@ impl Producer {
         self.wake(node);
     }
 
-    /// Topics that nobody has used for `metadata.max.idle.ms` are not asked for any more.
+    /// Topics that nobody has used for `metadata.max.idle.ms` are not asked for any more. Somebody
+    /// may wait for one that was never ready: it stays while nobody has answered, and what was
+    /// last said against it is its end.
     fn evict_idle_topics(&mut self) {
         let (now, limit) = (self.now, self.settings.metadata_max_idle);
         let is_idle = |topic: &crate::topics::Topic| {
+            let was_answered = topic.state == TopicState::Ready || !topic.error.is_none();
             topic.state != TopicState::Idle
+                && was_answered
                 && topic.open_batches == 0
                 && now.saturating_since(topic.last_used) >= limit
         };
@@ -120,8 +124,14 @@ impl Producer {
             self.topics.iter().filter(|(_, topic)| is_idle(topic)).map(|(i, _)| i).collect();
         for topic in idle {
             self.marks.hit(Mark::TopicEvicted);
-            self.topics.at_mut(topic).state = TopicState::Idle;
+            let state = self.topics.at_mut(topic);
+            let was_wanted = state.state == TopicState::Wanted;
+            state.state = TopicState::Idle;
+            let error = TopicError { topic: state.name.clone(), code: state.error };
             self.metadata.forget_topic(topic);
+            if was_wanted {
+                self.events.push_back(Event::TopicFailed { topic: TopicId(topic), error });
+            }
         }
     }
 

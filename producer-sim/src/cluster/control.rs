@@ -51,6 +51,11 @@ impl Cluster {
         self.brokers.values().filter(|b| b.up && !b.fenced).map(|b| &b.spec).collect()
     }
 
+    /// The address that metadata gives for a broker, up or not.
+    pub fn address(&self, broker: i32) -> Option<(String, u16)> {
+        self.brokers.get(&broker).map(|b| (b.spec.host.clone(), b.spec.port))
+    }
+
     /// The broker that listens at this address, up or not.
     pub fn broker_at(&self, host: &str, port: u16) -> Option<i32> {
         let at = |b: &&Broker| b.spec.host == host && b.spec.port == port;

@@ -1,8 +1,8 @@
 //! What tests call: sending, running, breaking things, looking.
 
 use super::consistency::Content;
-use super::network::Link;
-use super::{Cut, Dial, Fate, Jobs, Outcome, PATIENCE, Reach, World};
+use super::link::Link;
+use super::{Conditions, Cut, Dial, Driver, Fate, Jobs, Micros, Outcome, PATIENCE, Reach, World};
 use crate::Instant;
 use bytes::Bytes;
 use producer_proto::{
@@ -151,20 +151,30 @@ impl World {
 
 /// The network.
 impl World {
+    /// Sets everything that the network does by itself.
+    pub fn set_conditions(&mut self, conditions: Conditions) {
+        self.network.conditions = conditions;
+    }
+
+    /// Sets how the producer is driven.
+    pub fn set_driver(&mut self, driver: Driver) {
+        self.driver = driver;
+    }
+
     /// Sets the one-way latency. Default 1 ms.
     pub fn set_latency(&mut self, latency: Duration) {
-        self.network.latency = latency;
+        self.network.conditions.latency = Micros(latency.as_micros() as u64);
     }
 
     /// Sets how answers are cut. Default whole.
     pub fn set_cut(&mut self, cut: Cut) {
-        self.network.cut = cut;
+        self.network.conditions.cut = cut;
     }
 
     /// Sets how many bytes a socket takes before the broker has read some (at least 1). Default
     /// unlimited.
     pub fn set_write_window(&mut self, bytes: usize) {
-        self.network.write_window = bytes.max(1);
+        self.network.conditions.window = bytes.max(1);
     }
 
     /// Sets when jobs are done. Default inline.
@@ -192,8 +202,26 @@ impl World {
     /// Resets all connections to a broker. The producer hears of it at once; `fate` says what
     /// becomes of the requests under way.
     pub fn reset(&mut self, broker: i32, fate: Fate) {
+        self.sever(broker, DisconnectReason::Reset, fate);
+    }
+
+    /// Half-closes all connections to a broker: the producer reads the end of the stream at once;
+    /// `fate` says what becomes of the requests under way, and their answers are lost.
+    pub fn half_close(&mut self, broker: i32, fate: Fate) {
+        self.sever(broker, DisconnectReason::Eof, fate);
+    }
+
+    fn sever(&mut self, broker: i32, reason: DisconnectReason, fate: Fate) {
         for id in self.links(broker) {
-            self.network.sever(self.now, id, DisconnectReason::Reset, fate);
+            self.network.sever(self.now, id, reason, fate, Duration::ZERO);
+        }
+    }
+
+    /// Stops the connections to a broker that are up now for `time`, `up` to the broker or `down`
+    /// to the producer: nothing new arrives, nothing is lost.
+    pub fn clog(&mut self, broker: i32, time: Duration, up: bool, down: bool) {
+        for id in self.links(broker) {
+            self.network.clog(id, self.now + time, up, down);
         }
     }
 

@@ -1,23 +1,33 @@
 //! One producer, one cluster and the network between them, in virtual time.
 
+mod conditions;
 mod consistency;
 mod control;
+mod cut;
+mod driver;
+mod link;
 mod network;
 mod outcome;
+mod watch;
 
+pub use conditions::{Conditions, Driver, Micros};
 pub use control::NewRecord;
-pub use network::{Cut, Fate, Jobs, Reach};
+pub use cut::Cut;
+pub use network::{Fate, Jobs, Reach};
 pub use outcome::Outcome;
+pub(crate) use watch::Seen;
 
-use crate::{Cluster, Instant, Output};
+use crate::{Cluster, ConnId, Instant, Output};
 use consistency::Content;
-use network::{Happening, Link, Network};
+use link::Link;
+use network::{Greeting, Happening, Network};
 use outcome::Outcomes;
 use producer_proto::{
     Action, Config, ConfigError, ConnectErrorKind, ConnectionId, DisconnectReason, Event, Input,
     Producer, Receipt,
 };
 use std::time::Duration;
+use watch::Watch;
 
 /// More turns than this at one instant is a loop that burns CPU.
 const MAX_TURNS_PER_INSTANT: usize = 100_000;
@@ -62,6 +72,7 @@ pub struct World {
     /// The producer. Call its application side directly where no helper fits, then
     /// [`World::drain`].
     pub producer: Producer,
+    config: Config,
     now: Instant,
     network: Network,
     outcomes: Outcomes,
@@ -70,6 +81,26 @@ pub struct World {
     events: Vec<(Instant, Event)>,
     dials: Vec<Dial>,
     trace: u64,
+    driver: Driver,
+    /// Until when the process stands still.
+    asleep: Option<Instant>,
+    slept_since: Instant,
+    longest_sleep: Duration,
+    /// How late the timeout of this moment is noticed.
+    lateness: Option<(Instant, Duration)>,
+    /// What the first connection of this producer is called here: ids of producers that died are
+    /// not used again.
+    first_conn: u64,
+    next_dial: u64,
+    /// Draws of the driver so far.
+    draws: u64,
+    /// Events of the producer wait for the driver to take them.
+    events_waiting: bool,
+    /// Used again from call to call.
+    open: Vec<(ConnectionId, ConnId)>,
+    watch: Option<Watch>,
+    /// Inputs that the producer got, and things that happened to brokers and on the network.
+    happenings: u64,
 }
 
 impl World {
@@ -100,6 +131,7 @@ impl World {
         Ok(Self {
             producer: Producer::new(&config, now, seed)?,
             cluster,
+            config,
             now,
             network: Network::new(),
             outcomes: Outcomes::default(),
@@ -107,7 +139,29 @@ impl World {
             events: Vec::new(),
             dials: Vec::new(),
             trace: 0,
+            driver: Driver::default(),
+            asleep: None,
+            slept_since: now,
+            longest_sleep: Duration::ZERO,
+            lateness: None,
+            first_conn: 0,
+            next_dial: 0,
+            draws: 0,
+            events_waiting: false,
+            open: Vec::new(),
+            watch: None,
+            happenings: 0,
         })
+    }
+
+    /// The settings that the first producer got.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How much has happened: calls of the producer, and things that happened on the network.
+    pub(crate) fn happenings(&self) -> u64 {
+        self.happenings
     }
 
     /// Virtual time.
@@ -115,95 +169,68 @@ impl World {
         self.now
     }
 
-    /// Takes everything the producer has to say and does what it asks for. Needed after calls on
-    /// [`World::producer`] directly; every other method does it.
-    pub fn drain(&mut self) {
-        for _ in 0..MAX_TURNS_PER_INSTANT {
-            let mut quiet = true;
-            while let Some(transmit) = self.producer.poll_transmit(self.now) {
-                quiet = false;
-                let conn = transmit.conn();
-                let link = self.network.links.get(&conn);
-                let up = link.is_some_and(Link::takes_bytes);
-                assert!(up, "bytes for {conn}, which is not up");
-                let count = self.network.transmit(self.now, transmit);
-                self.written(conn, count);
-            }
-            while let Some(action) = self.producer.poll_action() {
-                quiet = false;
-                self.act(action);
-            }
-            while let Some(event) = self.producer.poll_event() {
-                quiet = false;
-                self.outcomes.note(self.now, &event);
-                self.events.push((self.now, event));
-            }
-            if quiet {
-                return;
-            }
-        }
-        panic!("the producer never goes quiet at {:?}", self.now);
-    }
-
     /// Goes to the next moment at which something happens, but not beyond `limit`; `false` when
     /// there is no such moment.
     pub fn step(&mut self, limit: Instant) -> bool {
         self.drain();
-        let sources =
-            [self.network.peek(), self.cluster.poll_timeout(), self.producer.poll_timeout()];
+        let sources = [self.network.peek(), self.cluster.poll_timeout(), self.next_call()];
         let Some(next) = sources.into_iter().flatten().min().filter(|at| *at <= limit) else {
             return false;
         };
         self.now = self.now.max(next);
+        self.asleep = self.asleep_until();
+        if self.is_timeout_first() {
+            self.tell_time();
+        }
         for turn in 0.. {
             assert!(turn < MAX_TURNS_PER_INSTANT, "events without end at {:?}", self.now);
             let Some(happening) = self.network.pop(self.now) else { break };
+            self.happenings += 1;
+            if let Some(awake) = self.asleep.filter(|_| happening.calls_producer()) {
+                self.network.postpone(awake, happening);
+                continue;
+            }
             self.happen(happening);
             self.drain();
         }
         self.cluster.advance(self.now);
         self.collect_answers();
-        if self.producer.poll_timeout().is_some_and(|at| at <= self.now) {
-            self.mix(1, self.now.as_micros());
-            self.producer.handle_input(self.now, Input::Timeout);
-            self.drain();
-            let next = self.producer.poll_timeout();
-            assert!(
-                next.is_none_or(|at| at > self.now),
-                "after a timeout at {:?} the next deadline is {next:?} ({:?}): a hot loop",
-                self.now,
-                self.producer.timeout_reason(),
-            );
-        }
+        self.tell_time();
         true
     }
 
     fn act(&mut self, action: Action) {
         match action {
             Action::Connect { conn, host, port, broker } => {
+                let conn = self.global(conn);
                 self.mix(2, conn.0);
-                assert!(self.dials.iter().all(|dial| dial.conn != conn), "{conn} was used before");
+                assert!(conn.0 >= self.next_dial, "{conn} was used before");
+                self.next_dial = conn.0 + 1;
                 self.network.links.insert(conn, Link::default());
                 let broker = broker.map(|broker| broker.0);
                 let dial = Dial { at: self.now, conn, host: host.to_string(), port, broker };
                 self.dial(&dial);
-                self.dials.push(dial);
+                match &mut self.watch {
+                    Some(watch) => {
+                        let Dial { at, host, .. } = dial;
+                        watch.note(at, Seen::Connect { conn, host, port, broker });
+                    }
+                    None => self.dials.push(dial),
+                }
             }
             Action::Close { conn } => {
+                let conn = self.global(conn);
                 self.mix(3, conn.0);
+                self.see(|| Seen::Close { conn });
                 let ending = self.network.links.get(&conn).map(|link| link.ending);
                 let again = ending.is_none_or(|end| end == Some(DisconnectReason::Requested));
                 assert!(!again, "{conn} is closed already");
-                // What the socket took is still sent before it closes.
-                self.network.sever(self.now, conn, DisconnectReason::Requested, Fate::Arrive);
+                // Unless the network has its own way, what the socket took is still sent.
+                let fate = self.network.fate_of_close(conn);
+                let late = self.draw_late(self.driver.close_late, conn.0);
+                self.network.sever(self.now, conn, DisconnectReason::Requested, fate, late);
             }
-            Action::Run(job) => match self.network.jobs {
-                Jobs::Inline => self.producer.handle_input(self.now, Input::Done(job.run())),
-                Jobs::Abandon => self.producer.handle_input(self.now, Input::Done(job.abandon())),
-                Jobs::After(delay) => {
-                    self.network.schedule(self.now + delay, Happening::JobDone(job.run()));
-                }
-            },
+            Action::Run(job) => self.run_job(job),
             other => panic!("the world cannot do {other:?}"),
         }
     }
@@ -213,16 +240,19 @@ impl World {
         // Where several brokers share an address, a proxy leads to the right one.
         let meant = dial.broker.filter(|&broker| self.cluster.is_at(broker, &dial.host, port));
         let advertised = meant.or_else(|| self.cluster.broker_at(&dial.host, port));
-        let answer = self.now + self.network.latency * 2;
+        let answer = self.now + self.network.conditions.latency.duration() * 2;
+        let greeting = |reach| match reach {
+            Reach::Closed => Greeting::Close,
+            Reach::Mute => Greeting::Mute,
+            _ => Greeting::Normal,
+        };
         let (at, happening) = match (self.network.reach(&dial.host, port), advertised) {
-            (Reach::Normal, Some(broker)) | (Reach::Broker(broker), _) => {
-                (answer, Happening::Dialled { link, broker })
-            }
-            (Reach::Normal, None) => {
-                (self.now, Happening::DialFailed { link, kind: ConnectErrorKind::Dns })
-            }
-            (Reach::Fails(kind), _) => (self.now, Happening::DialFailed { link, kind }),
             (Reach::BlackHole, _) => return,
+            (Reach::Fails(kind), _) => (self.now, Happening::DialFailed { link, kind }),
+            (reach @ Reach::Broker(broker), _) | (reach, Some(broker)) => {
+                (answer, Happening::Dialled { link, broker, greeting: greeting(reach) })
+            }
+            (_, None) => (self.now, Happening::DialFailed { link, kind: ConnectErrorKind::Dns }),
         };
         self.network.schedule(at, happening);
     }
@@ -230,29 +260,13 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         let now = self.now;
         match happening {
-            Happening::Dialled { link, broker } => {
-                let Some(state) = self.network.links.get_mut(&link) else { return };
-                if state.ending.is_some() {
-                    return;
-                }
-                match self.cluster.connect(now, broker) {
-                    Ok(remote) => {
-                        state.remote = Some(remote);
-                        state.broker = Some(broker);
-                        self.mix(4, link.0);
-                        self.producer.handle_input(now, Input::Connected { conn: link });
-                        self.collect_answers();
-                    }
-                    Err(_) => self.dial_failed(link, ConnectErrorKind::Refused),
-                }
-            }
+            Happening::Dialled { link, broker, greeting } => self.dialled(link, broker, greeting),
             Happening::DialFailed { link, kind } => self.dial_failed(link, kind),
             Happening::ToBroker { link, remote, bytes } => {
                 self.mix_bytes(6, link.0, &bytes);
                 self.cluster.receive(now, remote, &bytes);
                 self.network.read_by_broker(link, bytes.len());
-                let count = self.network.write(now, link);
-                self.written(link, count);
+                self.write(link);
                 self.collect_answers();
             }
             Happening::ClientGone { remote } => {
@@ -260,24 +274,62 @@ impl World {
                 self.cluster.disconnect(now, remote);
             }
             Happening::ToClient { link, bytes } => {
+                self.report_written(link);
                 for piece in self.network.arrive(now, link, bytes) {
                     // The producer may have closed the connection over an earlier piece.
-                    if self.network.links.get(&link).is_some_and(Link::takes_bytes) {
+                    if self.is_read(link) {
                         self.mix_bytes(7, link.0, &piece);
-                        let input = Input::Received { conn: link, bytes: &piece };
-                        self.producer.handle_input(now, input);
+                        if let Some(watch) = &mut self.watch {
+                            watch.received(now, link, &piece);
+                        }
+                        let conn = self.local(link);
+                        self.input(Input::Received { conn, bytes: &piece });
                         self.drain();
                     }
                 }
             }
             Happening::Disconnected { link, reason } => {
+                self.report_written(link);
                 if self.network.links.remove(&link).is_some() {
                     self.mix(8, link.0);
-                    self.producer.handle_input(now, Input::Disconnected { conn: link, reason });
+                    self.see(|| Seen::Disconnected { conn: link });
+                    self.input(Input::Disconnected { conn: self.local(link), reason });
                 }
             }
-            Happening::JobDone(result) => self.producer.handle_input(now, Input::Done(result)),
+            Happening::JobDone(result) => self.input(Input::Done(result)),
+            Happening::Writable { link } => self.write(link),
+            Happening::ReportWritten { link } => self.report_written(link),
+            Happening::TakeEvents => drop(self.take_events()),
         }
+    }
+
+    fn dialled(&mut self, link: ConnectionId, broker: i32, greeting: Greeting) {
+        let sloppy = self.driver.close_late > Micros(0);
+        let Some(state) = self.network.links.get_mut(&link) else { return };
+        if state.ending.is_some() {
+            if sloppy {
+                // The result of an attempt that was given up comes all the same.
+                self.input(Input::Connected { conn: self.local(link) });
+            }
+            return;
+        }
+        let Ok(remote) = self.cluster.connect(self.now, broker) else {
+            return self.dial_failed(link, ConnectErrorKind::Refused);
+        };
+        state.remote = Some(remote);
+        state.broker = Some(broker);
+        self.mix(4, link.0);
+        self.see(|| Seen::Connected { conn: link });
+        match greeting {
+            Greeting::Normal => {}
+            Greeting::Mute => self.network.deafen(link, true, true),
+            Greeting::Close => {
+                let soon = self.network.conditions.latency.duration();
+                self.network.sever(self.now, link, DisconnectReason::Eof, Fate::Lost, soon);
+            }
+        }
+        self.input(Input::Connected { conn: self.local(link) });
+        self.collect_answers();
     }
 
     fn dial_failed(&mut self, link: ConnectionId, kind: ConnectErrorKind) {
@@ -286,13 +338,8 @@ impl World {
         if waits {
             self.network.links.remove(&link);
             self.mix(5, link.0);
-            self.producer.handle_input(self.now, Input::ConnectFailed { conn: link, kind });
-        }
-    }
-
-    fn written(&mut self, conn: ConnectionId, bytes: usize) {
-        if bytes > 0 {
-            self.producer.handle_input(self.now, Input::Written { conn, bytes });
+            self.see(|| Seen::ConnectFailed { conn: link });
+            self.input(Input::ConnectFailed { conn: self.local(link), kind });
         }
     }
 
@@ -301,14 +348,10 @@ impl World {
         for remote in &self.network.orphans {
             while self.cluster.poll_output(self.now, *remote).is_some() {}
         }
-        let open: Vec<_> = self
-            .network
-            .links
-            .iter()
-            .filter(|(_, link)| link.ending.is_none())
-            .filter_map(|(id, link)| link.remote.map(|remote| (*id, remote)))
-            .collect();
-        for (id, remote) in open {
+        let mut open = std::mem::take(&mut self.open);
+        let links = self.network.links.iter().filter(|(_, link)| link.ending.is_none());
+        open.extend(links.filter_map(|(id, link)| link.remote.map(|remote| (*id, remote))));
+        for (id, remote) in open.drain(..) {
             while let Some(output) = self.cluster.poll_output(self.now, remote) {
                 match output {
                     Output::Bytes(bytes) => self.network.answer(self.now, id, bytes),
@@ -316,9 +359,10 @@ impl World {
                 }
             }
         }
+        self.open = open;
     }
 
-    fn mix(&mut self, kind: u64, value: u64) {
+    pub(crate) fn mix(&mut self, kind: u64, value: u64) {
         for part in [self.now.as_micros(), kind, value] {
             self.trace = (self.trace.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         }

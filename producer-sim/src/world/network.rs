@@ -1,55 +1,14 @@
 //! The network between one producer and the brokers: byte streams with latency, cuts, windows
 //! and addresses that lead anywhere or nowhere.
 
+use super::Conditions;
+use super::link::{Direction, Link};
+use crate::run::mix;
 use crate::{ConnId, Instant};
 use bytes::{Bytes, BytesMut};
 use producer_proto::{ConnectErrorKind, ConnectionId, DisconnectReason, JobResult, Transmit};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// How what arrives at one moment is cut before the producer sees it. By contract the cut makes
-/// no difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Cut {
-    /// Everything at once, also several answers.
-    #[default]
-    Whole,
-    /// Pieces of so many bytes (at least 1).
-    Every(usize),
-    /// So many bytes before (-) or behind (+) each answer's end, if there are such bytes.
-    Edge(i8),
-}
-
-impl Cut {
-    /// Cuts the frames that arrive at one moment.
-    fn apply(self, frames: &[Bytes]) -> Vec<Bytes> {
-        let mut stream = BytesMut::new();
-        let mut ends = Vec::new();
-        for frame in frames {
-            stream.extend_from_slice(frame);
-            ends.push(stream.len());
-        }
-        let stream = stream.freeze();
-        let marks: Vec<usize> = match self {
-            Self::Whole => Vec::new(),
-            Self::Every(size) => {
-                (1..).map(|i| i * size.max(1)).take_while(|m| *m < stream.len()).collect()
-            }
-            Self::Edge(shift) => {
-                ends.iter().filter_map(|end| end.checked_add_signed(shift.into())).collect()
-            }
-        };
-        let mut pieces = Vec::new();
-        let mut start = 0;
-        for mark in marks.into_iter().chain([stream.len()]) {
-            if mark > start && mark <= stream.len() {
-                pieces.push(stream.slice(start..mark));
-                start = mark;
-            }
-        }
-        pieces
-    }
-}
 
 /// Where an address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -64,6 +23,10 @@ pub enum Reach {
     Fails(ConnectErrorKind),
     /// Packets vanish: the attempt never ends by itself.
     BlackHole,
+    /// The connection comes up and is closed at once.
+    Closed,
+    /// The connection comes up and nobody ever says a word.
+    Mute,
 }
 
 /// What becomes of requests that were under way when their connection died. Only whole requests
@@ -91,64 +54,81 @@ pub enum Jobs {
     Abandon,
 }
 
+/// How a new connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    Normal,
+    Close,
+    Mute,
+}
+
 /// Something that happens at a moment.
 pub(super) enum Happening {
-    Dialled { link: ConnectionId, broker: i32 },
-    DialFailed { link: ConnectionId, kind: ConnectErrorKind },
-    ToBroker { link: ConnectionId, remote: ConnId, bytes: Bytes },
-    ClientGone { remote: ConnId },
-    ToClient { link: ConnectionId, bytes: Bytes },
-    Disconnected { link: ConnectionId, reason: DisconnectReason },
+    Dialled {
+        link: ConnectionId,
+        broker: i32,
+        greeting: Greeting,
+    },
+    DialFailed {
+        link: ConnectionId,
+        kind: ConnectErrorKind,
+    },
+    ToBroker {
+        link: ConnectionId,
+        remote: ConnId,
+        bytes: Bytes,
+    },
+    ClientGone {
+        remote: ConnId,
+    },
+    ToClient {
+        link: ConnectionId,
+        bytes: Bytes,
+    },
+    Disconnected {
+        link: ConnectionId,
+        reason: DisconnectReason,
+    },
     JobDone(JobResult),
+    /// A socket that took less than it was given takes more.
+    Writable {
+        link: ConnectionId,
+    },
+    /// The driver reports what was written.
+    ReportWritten {
+        link: ConnectionId,
+    },
+    /// The driver takes the producer's events.
+    TakeEvents,
 }
 
-/// One connection from the producer's side.
-#[derive(Default)]
-pub(super) struct Link {
-    pub(super) broker: Option<i32>,
-    pub(super) remote: Option<ConnId>,
-    /// Taken from the producer, not yet by the socket.
-    outbox: VecDeque<Bytes>,
-    /// Taken by the socket, not yet read by the broker.
-    under_way: usize,
-    /// Nothing gets through any more, in this direction, and nobody is told.
-    deaf_up: bool,
-    deaf_down: bool,
-    /// Bytes of one direction keep their order whatever the latency does.
-    last_up: Instant,
-    last_down: Instant,
-    /// The connection has ended, but the producer has yet to hear of it.
-    pub(super) ending: Option<DisconnectReason>,
-}
-
-impl Link {
-    /// Whether the producer may write to it: it is up, as far as the producer knows.
-    pub(super) fn takes_bytes(&self) -> bool {
-        self.remote.is_some() && self.ending != Some(DisconnectReason::Requested)
+impl Happening {
+    /// Whether it is a call of the producer, which waits while the process stands still.
+    pub(super) fn calls_producer(&self) -> bool {
+        !matches!(self, Self::ToBroker { .. } | Self::ClientGone { .. })
     }
 }
 
+/// The order of what happens: by time, then as drawn, then as scheduled.
+type Slot = (Instant, u8, u64);
+
 /// Everything between producer and cluster.
 pub(super) struct Network {
-    pub(super) latency: Duration,
-    pub(super) cut: Cut,
-    pub(super) write_window: usize,
+    pub(super) conditions: Conditions,
     pub(super) jobs: Jobs,
     pub(super) links: BTreeMap<ConnectionId, Link>,
     /// Connections whose client has gone but whose last requests have yet to arrive; what the
     /// brokers answer is lost.
     pub(super) orphans: BTreeSet<ConnId>,
     reach: BTreeMap<(String, u16), Reach>,
-    heap: BTreeMap<(Instant, u64), Happening>,
+    heap: BTreeMap<Slot, Happening>,
     next: u64,
 }
 
 impl Network {
     pub(super) fn new() -> Self {
         Self {
-            latency: Duration::from_millis(1),
-            cut: Cut::Whole,
-            write_window: usize::MAX,
+            conditions: Conditions::default(),
             jobs: Jobs::Inline,
             links: BTreeMap::new(),
             orphans: BTreeSet::new(),
@@ -159,12 +139,29 @@ impl Network {
     }
 
     pub(super) fn schedule(&mut self, at: Instant, happening: Happening) {
-        self.heap.insert((at, self.next), happening);
+        let tie = self.tie();
+        self.insert((at, tie), happening);
+    }
+
+    fn insert(&mut self, (at, tie): (Instant, u8), happening: Happening) {
+        self.heap.insert((at, tie, self.next), happening);
         self.next += 1;
     }
 
+    /// Keeps something that is due until the process goes on; among others like it, in order.
+    pub(super) fn postpone(&mut self, at: Instant, happening: Happening) {
+        self.insert((at, 0), happening);
+    }
+
+    fn tie(&self) -> u8 {
+        if !self.conditions.shuffle {
+            return 0;
+        }
+        mix(self.conditions.noise ^ mix(self.next)) as u8
+    }
+
     pub(super) fn peek(&self) -> Option<Instant> {
-        self.heap.keys().next().map(|(at, _)| *at)
+        self.heap.keys().next().map(|(at, ..)| *at)
     }
 
     pub(super) fn pop(&mut self, now: Instant) -> Option<Happening> {
@@ -183,7 +180,10 @@ impl Network {
         {
             frames.push(bytes);
         }
-        self.cut.apply(&frames)
+        match self.links.get_mut(&link) {
+            Some(state) => state.cut(&self.conditions, &frames),
+            None => Vec::new(),
+        }
     }
 
     pub(super) fn set_reach(&mut self, host: &str, port: u16, reach: Reach) {
@@ -191,39 +191,61 @@ impl Network {
     }
 
     pub(super) fn reach(&self, host: &str, port: u16) -> Reach {
+        if self.reach.is_empty() {
+            return Reach::Normal;
+        }
         self.reach.get(&(host.to_owned(), port)).copied().unwrap_or_default()
     }
 
     /// Takes bytes from the producer; how many the socket took at once.
-    pub(super) fn transmit(&mut self, now: Instant, transmit: Transmit) -> usize {
-        let id = transmit.conn();
+    pub(super) fn transmit(
+        &mut self,
+        now: Instant,
+        id: ConnectionId,
+        transmit: Transmit,
+        most: usize,
+    ) -> usize {
         let Some(link) = self.links.get_mut(&id) else { return 0 };
         link.outbox.extend(transmit.into_chunks().filter(|chunk| !chunk.is_empty()));
-        self.write(now, id)
+        self.write(now, id, most)
     }
 
-    /// Moves what fits into the window from the outbox to the wire; how many bytes that were.
-    pub(super) fn write(&mut self, now: Instant, id: ConnectionId) -> usize {
+    /// Moves what fits into the window, `most` bytes at most, from the outbox to the wire; how
+    /// many bytes that were.
+    pub(super) fn write(&mut self, now: Instant, id: ConnectionId, most: usize) -> usize {
+        let tie = self.tie();
         let Some(link) = self.links.get_mut(&id) else { return 0 };
         let Some(remote) = link.remote.filter(|_| link.ending.is_none()) else { return 0 };
+        let window = self.conditions.window.max(1);
+        let most = most.min(window.saturating_sub(link.under_way));
         let mut taken = BytesMut::new();
-        while link.under_way < self.write_window
+        let mut only = None;
+        while taken.len() < most
             && let Some(chunk) = link.outbox.front_mut()
         {
-            let room = self.write_window - link.under_way;
-            let part = chunk.split_to(room.min(chunk.len()));
-            link.under_way += part.len();
-            taken.extend_from_slice(&part);
+            let part = chunk.split_to((most - taken.len()).min(chunk.len()));
             if chunk.is_empty() {
                 link.outbox.pop_front();
             }
+            if link.outbox.is_empty() && taken.is_empty() {
+                only = Some(part);
+                break;
+            }
+            taken.extend_from_slice(&part);
         }
-        let count = taken.len();
-        if count > 0 && !link.deaf_up {
-            let at = (now + self.latency).max(link.last_up);
-            link.last_up = at;
-            let bytes = taken.freeze();
-            self.schedule(at, Happening::ToBroker { link: id, remote, bytes });
+        let bytes = only.unwrap_or_else(|| taken.freeze());
+        let count = bytes.len();
+        link.under_way += count;
+        let unfinished = !link.outbox.is_empty() && link.under_way < window;
+        if count > 0 {
+            let slot = link.send(&self.conditions, Direction::Up, id, now, count);
+            if let Some(slot) = slot {
+                let slot = link.in_order(Direction::Up, slot, tie);
+                self.insert(slot, Happening::ToBroker { link: id, remote, bytes });
+            }
+        }
+        if unfinished {
+            self.schedule(now + Duration::from_micros(1), Happening::Writable { link: id });
         }
         count
     }
@@ -237,44 +259,46 @@ impl Network {
 
     /// Bytes from the broker set out.
     pub(super) fn answer(&mut self, now: Instant, id: ConnectionId, bytes: Bytes) {
+        let tie = self.tie();
         let Some(link) = self.links.get_mut(&id) else { return };
-        if !link.deaf_down {
-            let at = (now + self.latency).max(link.last_down);
-            link.last_down = at;
-            self.schedule(at, Happening::ToClient { link: id, bytes });
+        let count = bytes.len();
+        if let Some(at) = link.send(&self.conditions, Direction::Down, id, now, count) {
+            let slot = link.in_order(Direction::Down, at, tie);
+            self.insert(slot, Happening::ToClient { link: id, bytes });
         }
     }
 
     /// The broker has closed the connection.
     pub(super) fn closed_by_broker(&mut self, now: Instant, id: ConnectionId) {
+        let tie = self.tie();
         let Some(link) = self.links.get_mut(&id) else { return };
         link.ending = Some(DisconnectReason::Eof);
         let remote = link.remote;
-        if !link.deaf_down {
-            let at = (now + self.latency).max(link.last_down);
-            self.schedule(at, Happening::Disconnected { link: id, reason: DisconnectReason::Eof });
+        if let Some(at) = link.send(&self.conditions, Direction::Down, id, now, 0) {
+            let slot = link.in_order(Direction::Down, at, tie);
+            self.insert(slot, Happening::Disconnected { link: id, reason: DisconnectReason::Eof });
         }
         if let Some(remote) = remote {
             self.schedule(now, Happening::ClientGone { remote });
         }
     }
 
-    /// Ends a connection for the producer, which hears of it at once, and decides what becomes of
-    /// its requests.
+    /// Ends a connection, decides what becomes of its requests, and tells the producer `late`.
     pub(super) fn sever(
         &mut self,
         now: Instant,
         id: ConnectionId,
         reason: DisconnectReason,
         fate: Fate,
+        late: Duration,
     ) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.ending = Some(reason);
         let remote = link.remote;
-        self.schedule(now, Happening::Disconnected { link: id, reason });
+        self.schedule(now + late, Happening::Disconnected { link: id, reason });
         let Some(remote) = remote else { return };
         self.orphans.insert(remote);
-        let mut last = now;
+        let mut last = (now, 0);
         let under_way: Vec<_> = self
             .heap
             .iter()
@@ -282,27 +306,48 @@ impl Network {
             .map(|(key, _)| *key)
             .collect();
         for key in under_way {
+            let Some(happening) = self.heap.remove(&key) else { continue };
             let at = match fate {
-                Fate::Arrive => key.0,
-                Fate::ArriveAfter(delay) => now + delay,
-                Fate::Lost => {
-                    self.heap.remove(&key);
-                    continue;
-                }
+                Fate::Lost => continue,
+                Fate::Arrive => (key.0, key.1),
+                Fate::ArriveAfter(delay) => (now + delay, 0),
             };
-            if let Some(happening) = self.heap.remove(&key) {
-                self.schedule(at, happening);
-            }
+            self.insert(at, happening);
             last = last.max(at);
         }
-        self.schedule(last, Happening::ClientGone { remote });
+        self.insert(last, Happening::ClientGone { remote });
     }
 
     /// Makes a connection swallow bytes without a sign, in one direction or both.
     pub(super) fn deafen(&mut self, id: ConnectionId, up: bool, down: bool) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.deaf_up |= up;
-            link.deaf_down |= down;
+            link.up.deaf |= up;
+            link.down.deaf |= down;
+        }
+    }
+
+    /// Stops a connection for a while in one direction or both.
+    pub(super) fn clog(&mut self, id: ConnectionId, until: Instant, up: bool, down: bool) {
+        if let Some(link) = self.links.get_mut(&id) {
+            for (pipe, stops) in [(&mut link.up, up), (&mut link.down, down)] {
+                if stops {
+                    pipe.clogged = pipe.clogged.max(until);
+                }
+            }
+        }
+    }
+
+    /// How much longer than usual what is under way takes when the producer closes a connection.
+    pub(super) fn fate_of_close(&self, id: ConnectionId) -> Fate {
+        let longest = self.conditions.ghosts.0;
+        if longest == 0 {
+            return Fate::Arrive;
+        }
+        let draw = mix(self.conditions.noise ^ mix(id.0 ^ 0x9057));
+        match draw % 4 {
+            0 | 1 => Fate::Arrive,
+            2 => Fate::Lost,
+            _ => Fate::ArriveAfter(Duration::from_micros((draw >> 8) % longest)),
         }
     }
 }

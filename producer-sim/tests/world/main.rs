@@ -5,4 +5,5 @@
 
 mod network;
 mod runs;
+mod seeds;
 mod storm;

@@ -1,0 +1,102 @@
+//! `producer simulate`: whole runs in virtual time, from seeds or from a script, each judged by
+//! the oracles.
+
+mod args;
+mod hunt;
+mod tally;
+
+pub(crate) use args::SimulateArgs;
+
+use std::fs;
+use std::process::ExitCode;
+
+use producer_sim::run::{Profile, Report, Script, Seed, Size, run};
+
+use crate::FAILED;
+
+/// A run that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Case {
+    seed: u64,
+    profile: Profile,
+    size: Size,
+}
+
+impl Case {
+    /// The run of a seed, where profile and size may be left to the seed.
+    fn new(seed: u64, profile: Option<Profile>, sizes: &[Size]) -> Self {
+        // Four runs of ten are honest: nothing of what they show can be excused.
+        let profile = profile.unwrap_or(match seed % 10 {
+            0..4 => Profile::Honest,
+            4..6 => Profile::Unclean,
+            6..8 => Profile::Plain,
+            _ => Profile::Legacy,
+        });
+        let size = sizes[(seed / 10) as usize % sizes.len()];
+        Self { seed, profile, size }
+    }
+
+    fn script(self) -> Script {
+        Script::draw(&mut Seed(self.seed), self.profile, self.size)
+    }
+
+    /// The command that repeats it.
+    fn command(self) -> String {
+        let size = size_name(self.size);
+        format!("producer simulate --seed {} --profile {} --size {size}", self.seed, self.profile)
+    }
+}
+
+fn size_name(size: Size) -> &'static str {
+    match size {
+        Size::Short => "short",
+        Size::Medium => "medium",
+        Size::Long => "long",
+    }
+}
+
+pub(crate) fn run_all(args: &SimulateArgs) -> Result<ExitCode, String> {
+    // What panics is reported as a failure of its run.
+    std::panic::set_hook(Box::new(|_| {}));
+    if let Some(path) = &args.script {
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let script = text.parse().map_err(|e| format!("{}: {e}", path.display()))?;
+        let report = run(&script).map_err(|error| error.to_string())?;
+        return Ok(judge(
+            &report,
+            &script,
+            &format!("producer simulate --script {}", path.display()),
+        ));
+    }
+    if let Some(seed) = args.seed {
+        let case = Case::new(seed, args.profile(), args.size.sizes());
+        let script = case.script();
+        if args.print {
+            print!("{script}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let report = run(&script).map_err(|error| error.to_string())?;
+        return Ok(judge(&report, &script, &case.command()));
+    }
+    hunt::hunt(args)
+}
+
+/// Says what a run came to, and what to do about it.
+fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
+    let Some(failure) = &report.failure else {
+        println!(
+            "ok: {} events in {:.3} s, {} records: {} delivered, {} absent, {} in doubt; trace {:016x}",
+            report.events,
+            report.time.as_secs_f64(),
+            report.records,
+            report.delivered,
+            report.absent,
+            report.in_doubt,
+            report.trace,
+        );
+        return ExitCode::SUCCESS;
+    };
+    let _ = script;
+    println!("FAIL {failure} | {} events, trace {:016x} | {command}", report.events, report.trace);
+    FAILED.into()
+}

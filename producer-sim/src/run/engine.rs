@@ -1,0 +1,277 @@
+//! From a script to a report.
+
+use super::audit::{Log, Promises};
+use super::content::LEAST_VALUE;
+use super::ledger::Ledger;
+use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Stamps};
+use super::script::{Act, Profile, Script, To, TopicShape};
+use super::verdict::{Failure, Oracle};
+use super::wire::Wire;
+use crate::world::Seen;
+use crate::{Cluster, ClusterConfig, Conditions, Instant, TopicConfig, World};
+use producer_proto::{Acks, Config, ConfigError, FlushId, TopicId};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Wall-clock time at [`Instant::ZERO`], milliseconds since the Unix epoch.
+pub(super) const WALL_CLOCK: i64 = 1_700_000_000_000;
+
+/// More turns than this mean that something goes round and round.
+const MAX_TURNS: u64 = 20_000_000;
+
+pub(super) type Verdict<T = ()> = Result<T, Failure>;
+
+/// A record that was refused for the time being.
+pub(super) struct Waiting {
+    pub(super) topic: usize,
+    pub(super) to: To,
+    pub(super) size: usize,
+    pub(super) headers: usize,
+}
+
+/// A run under way.
+pub(super) struct Engine<'a> {
+    pub(super) script: &'a Script,
+    pub(super) world: World,
+    pub(super) config: Config,
+    pub(super) names: Vec<String>,
+    pub(super) ids: Vec<TopicId>,
+    pub(super) ledger: Ledger,
+    pub(super) wire: Wire,
+    pub(super) stamps: Stamps,
+    pub(super) leaders: Leaders,
+    pub(super) links: Links,
+    pub(super) pace: Pace,
+    pub(super) errors: Errors,
+    pub(super) seen: Vec<(Instant, Seen)>,
+    pub(super) backlog: VecDeque<Waiting>,
+    /// Appends that wait for the next outcome.
+    pub(super) follow_ups: u32,
+    pub(super) flushes: BTreeMap<FlushId, usize>,
+    pub(super) closing: Option<Option<Instant>>,
+    pub(super) closed: bool,
+    pub(super) fatal: bool,
+    /// Logs of topics that were deleted.
+    pub(super) old_logs: Vec<Log>,
+    pub(super) promises: Promises,
+    pub(super) faults: BTreeMap<&'static str, u64>,
+    pub(super) turns: u64,
+    pub(super) value: Vec<u8>,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(script: &'a Script) -> Result<Self, ConfigError> {
+        let mut config = Config::default();
+        for (name, value) in &script.settings {
+            config.set(name, value)?;
+        }
+        let mut shape = ClusterConfig::new(script.brokers);
+        shape.request_history = 0;
+        shape.wall_clock_millis = WALL_CLOCK;
+        let mut cluster = Cluster::new(shape);
+        let names: Vec<_> = (0..script.topics.len()).map(Script::topic_name).collect();
+        let mut promises = Promises {
+            idempotent: script.profile != Profile::Plain,
+            durable: true,
+            ..Promises::default()
+        };
+        let mut wire = Wire::default();
+        for (index, (topic, name)) in script.topics.iter().zip(&names).enumerate() {
+            if topic.append_time {
+                promises.append_time.insert(index);
+            }
+            if topic.exists {
+                let config = topic_config(topic, topic.partitions);
+                wire.name(cluster.create_topic(name, config), index);
+            }
+        }
+        let mut links = Links::new(limits(&config));
+        for broker in cluster.brokers() {
+            links.name(&broker.host, broker.port);
+        }
+        let backoffs = backoffs(&config, script);
+        let mut world = World::with_seed(cluster, config.clone(), producer_seed(script.noise, 0))?;
+        world.watch();
+        let mut engine = Self {
+            script,
+            world,
+            config,
+            names,
+            ids: Vec::new(),
+            ledger: Ledger::default(),
+            wire,
+            stamps: Stamps::default(),
+            leaders: Leaders::default(),
+            links,
+            pace: Pace::new(backoffs),
+            errors: Errors::default(),
+            seen: Vec::new(),
+            backlog: VecDeque::new(),
+            follow_ups: 0,
+            flushes: BTreeMap::new(),
+            closing: None,
+            closed: false,
+            fatal: false,
+            old_logs: Vec::new(),
+            promises,
+            faults: BTreeMap::new(),
+            turns: 0,
+            value: Vec::new(),
+        };
+        engine.begin_instance();
+        Ok(engine)
+    }
+
+    pub(super) fn begin_instance(&mut self) {
+        self.ledger.new_instance();
+        self.ids.clear();
+        self.flushes.clear();
+        self.closing = None;
+        self.closed = false;
+        self.fatal = false;
+        self.leaders.new_instance();
+        self.links.new_instance();
+        self.pace.new_instance();
+        let now = self.world.clock();
+        for name in &self.names {
+            // The names are ours and valid.
+            self.ids.extend(self.world.producer.topic(now, name));
+        }
+    }
+
+    /// The whole run.
+    pub(super) fn run(&mut self) -> Verdict {
+        if self.script.warm_up {
+            self.warm_up()?;
+        }
+        self.world.set_conditions(self.conditions());
+        self.world.set_driver(self.script.driver.clone());
+        let begin = self.world.now();
+        for step in &self.script.steps {
+            self.run_until(begin + step.0.duration())?;
+            if let Act::Do(_) = &step.1
+                && let Some(awake) = self.world.asleep_until()
+            {
+                self.run_until(awake)?;
+            }
+            match &step.1 {
+                Act::Do(call) => self.call(call)?,
+                Act::Fault(fault) => self.fault(fault),
+            }
+            self.world.drain();
+            self.look()?;
+        }
+        self.quiesce()?;
+        self.recover()?;
+        self.rest()?;
+        self.finish()
+    }
+
+    fn conditions(&self) -> Conditions {
+        Conditions { noise: self.script.noise, ..self.script.network.clone() }
+    }
+
+    fn warm_up(&mut self) -> Verdict {
+        for topic in 0..self.names.len() {
+            self.push(topic, To::Any, LEAST_VALUE, 0)?;
+        }
+        let limit = self.world.now() + Duration::from_secs(60);
+        while (self.ledger.open() > 0 || !self.backlog.is_empty()) && self.turn(limit)? {}
+        Ok(())
+    }
+
+    /// Lets time pass until `end`.
+    pub(super) fn run_until(&mut self, end: Instant) -> Verdict {
+        while self.turn(end)? {}
+        self.world.wait_until(end);
+        Ok(())
+    }
+
+    /// Goes to the next moment at which something happens, but not beyond `limit`.
+    pub(super) fn turn(&mut self, limit: Instant) -> Verdict<bool> {
+        let moved = self.world.step(limit);
+        self.turns += 1;
+        if self.turns > MAX_TURNS {
+            let now = self.world.now();
+            return Err(Failure::new(Oracle::Timers, now, format!("{MAX_TURNS} turns")));
+        }
+        self.look()?;
+        Ok(moved)
+    }
+
+    /// Takes note of what has happened since the last look.
+    pub(super) fn look(&mut self) -> Verdict {
+        let mut seen = std::mem::take(&mut self.seen);
+        loop {
+            self.world.take_seen(&mut seen);
+            if seen.is_empty() {
+                break;
+            }
+            for (at, seen) in seen.drain(..) {
+                self.judge(at, seen)?;
+            }
+            self.follow_up()?;
+            self.world.drain();
+        }
+        self.seen = seen;
+        self.judge_state()
+    }
+
+    /// How far an outcome may be off its time: what the driver is late, and what the clock rounds.
+    pub(super) fn slack(&self) -> Duration {
+        self.lateness() + self.world.slept()
+    }
+
+    /// The part of it that the driver is late.
+    pub(super) fn lateness(&self) -> Duration {
+        let driver = &self.script.driver;
+        let late = 8 * driver.late.0 + driver.tick.0 + driver.events_late.0 + driver.jobs_late.0;
+        Duration::from_micros(late)
+    }
+
+    pub(super) fn delivery_timeout(&self) -> Duration {
+        let least = self.config.linger + self.config.request_timeout;
+        self.config.delivery_timeout.unwrap_or(Duration::from_secs(120).max(least))
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        in_flight: config.max_in_flight_requests_per_connection,
+        acks: match config.acks {
+            Acks::All => -1,
+            Acks::Leader => 1,
+            Acks::None => 0,
+        },
+        timeout_ms: i32::try_from(config.request_timeout.as_millis()).unwrap_or(i32::MAX),
+    }
+}
+
+fn backoffs(config: &Config, script: &Script) -> Backoffs {
+    let pair = |least: Option<Duration>, most: Option<Duration>, default: u64| {
+        let most = most.or(least).unwrap_or(Duration::from_secs(1));
+        (least.unwrap_or(Duration::from_millis(default)).min(most), most)
+    };
+    let (retry, _) = pair(config.retry_backoff, config.retry_backoff_max, 100);
+    let (reconnect, reconnect_max) =
+        pair(config.reconnect_backoff, config.reconnect_backoff_max, 50);
+    let (tick, topics) = (script.driver.tick.duration(), script.topics.len());
+    Backoffs { retry, reconnect, reconnect_max, tick, topics }
+}
+
+pub(super) fn topic_config(shape: &TopicShape, partitions: i32) -> TopicConfig {
+    let mut config = TopicConfig::new(partitions)
+        .replicated(shape.replication, shape.min_insync)
+        .max_message_bytes(shape.max_message_bytes);
+    config.append_time = shape.append_time;
+    config
+}
+
+pub(super) fn producer_seed(noise: u64, instance: u32) -> [u8; 32] {
+    let mut seed = [0; 32];
+    for (i, part) in seed.chunks_exact_mut(8).enumerate() {
+        let word = super::mix(noise ^ super::mix(u64::from(instance) << 8 | i as u64));
+        part.copy_from_slice(&word.to_be_bytes());
+    }
+    seed
+}

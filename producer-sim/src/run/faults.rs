@@ -1,0 +1,200 @@
+//! What a fault does to the world, and how the world is healed.
+
+use super::engine::Engine;
+use super::script::{Api, Fault, Late, Trouble, Way};
+use crate::{ApiKey, Fate, Micros, Moment, Reach, ResponseKind, Rule};
+use producer_proto::ConnectErrorKind;
+
+impl From<Late> for Fate {
+    fn from(late: Late) -> Self {
+        match late {
+            Late::Never => Self::Lost,
+            Late::No => Self::Arrive,
+            Late::By(time) => Self::ArriveAfter(time.duration()),
+        }
+    }
+}
+
+impl From<Way> for Reach {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Normal => Self::Normal,
+            Way::Broker(broker) => Self::Broker(broker),
+            Way::Refused => Self::Fails(ConnectErrorKind::Refused),
+            Way::Unresolved => Self::Fails(ConnectErrorKind::Dns),
+            Way::BlackHole => Self::BlackHole,
+            Way::Closed => Self::Closed,
+            Way::Mute => Self::Mute,
+        }
+    }
+}
+
+impl From<Api> for ApiKey {
+    fn from(api: Api) -> Self {
+        match api {
+            Api::Produce => Self::Produce,
+            Api::Metadata => Self::Metadata,
+            Api::InitProducerId => Self::InitProducerId,
+            Api::ApiVersions => Self::ApiVersions,
+        }
+    }
+}
+
+fn trouble(rule: Rule, how: Trouble) -> Rule {
+    match how {
+        Trouble::Delay(time) => rule.delay(time.duration()),
+        Trouble::Stall(time) => rule.stall(time.duration()),
+        Trouble::Mute => rule.drop_answer(),
+        Trouble::CloseBefore => rule.close_before(),
+        Trouble::CloseAfter => rule.close_after(),
+        Trouble::Omit => rule.omit(),
+        Trouble::Throttle(time) => rule.throttle(time.duration()),
+        Trouble::Error(code) => rule.error_code(code, Moment::Before),
+        Trouble::Hint(leader, epoch) => rule.leader_hint(leader, epoch),
+        Trouble::LastEpoch => rule.edit_response(|response| {
+            if let ResponseKind::InitProducerId(response) = response {
+                response.producer_epoch = i16::MAX - 1;
+            }
+        }),
+        Trouble::Corrupt(at, byte) => rule.edit_bytes(move |frame| {
+            let length = frame.len().max(1);
+            if let Some(target) = frame.get_mut(length - 1 - usize::from(at) % length) {
+                *target = byte;
+            }
+        }),
+        Trouble::Shorten(by) => rule.edit_bytes(move |frame| {
+            frame.truncate(frame.len().saturating_sub(usize::from(by)).max(4));
+            let length = (frame.len() - 4) as u32;
+            frame[..4].copy_from_slice(&length.to_be_bytes());
+        }),
+    }
+}
+
+impl Engine<'_> {
+    pub(super) fn fault(&mut self, fault: &Fault) {
+        *self.faults.entry(fault.name()).or_default() += 1;
+        let now = self.world.now();
+        match *fault {
+            Fault::Reset { broker, fate, eof: false } => self.world.reset(broker, fate.into()),
+            Fault::Reset { broker, fate, eof: true } => self.world.half_close(broker, fate.into()),
+            Fault::Deafen { broker, up, down } => self.world.deafen(broker, up, down),
+            Fault::Clog { broker, up, down, time } => {
+                self.world.clog(broker, time.duration(), up, down);
+            }
+            Fault::Reach(broker, way) => {
+                if let Some((host, port)) = self.world.cluster.address(broker) {
+                    self.world.set_reach(&host, port, way.into());
+                }
+            }
+            Fault::Address(broker, port) => {
+                let host = format!("moved-{broker}");
+                self.links.name(&host, port);
+                self.world.cluster.set_address(broker, host, port);
+            }
+            Fault::Leader { topic, partition, to } => {
+                self.world.cluster.move_leader(&self.names[topic], partition, to);
+            }
+            Fault::Refuse { topic, partition, code, after, times } => {
+                let moment = if after { Moment::After } else { Moment::Before };
+                let rule = Rule::on(ApiKey::Produce).partition(&self.names[topic], partition);
+                self.world.cluster.inject(rule.error_code(code, moment).times(times));
+            }
+            Fault::Trouble { broker, api, how, times } => {
+                let rule = Rule::on(api.into()).broker(broker).times(times);
+                self.world.cluster.inject(trouble(rule, how));
+            }
+            Fault::Throttle(broker, time) => {
+                self.world.cluster.set_throttle(broker, time.duration());
+            }
+            Fault::Down(broker) => self.world.cluster.set_up(broker, false),
+            Fault::Up(broker) => self.world.cluster.set_up(broker, true),
+            Fault::Stale(broker, stale) => self.world.cluster.freeze_metadata(broker, stale),
+            Fault::Hide(topic, hidden) => {
+                self.world.cluster.set_hidden(&self.names[topic], hidden);
+            }
+            Fault::Recreate(topic, partitions) => self.recreate(topic, partitions),
+            Fault::Grow(topic, partitions) => {
+                self.world.cluster.set_partitions(&self.names[topic], partitions);
+            }
+            Fault::MaxMessageBytes(topic, bytes) => {
+                let set = |config: &mut crate::TopicConfig| config.max_message_bytes = bytes;
+                self.world.cluster.configure_topic(&self.names[topic], set);
+            }
+            Fault::Version(broker, api, max) => {
+                let newest = match api {
+                    Api::Produce | Api::Metadata => 13,
+                    Api::InitProducerId => 5,
+                    Api::ApiVersions => 4,
+                };
+                let (key, max) = (api.into(), max.unwrap_or(newest));
+                self.world.cluster.set_versions(broker, key, 0, max);
+            }
+            Fault::Forget(topic, partition) => {
+                self.promises.excused.insert((topic, partition));
+                self.world.cluster.forget_producers(&self.names[topic], partition);
+            }
+            Fault::Suspend(time) => self.world.suspend(now + time.duration()),
+            Fault::Spurious => self.world.timeout(),
+        }
+    }
+
+    /// Deletes a topic, whose logs are kept for the end, and creates it again.
+    fn recreate(&mut self, topic: usize, partitions: i32) {
+        if self.world.cluster.topic_id(&self.names[topic]).is_none() {
+            return;
+        }
+        let logs = self.logs_of(topic);
+        self.old_logs.extend(logs);
+        let name = &self.names[topic];
+        self.world.cluster.delete_topic(name);
+        let config = super::engine::topic_config(&self.script.topics[topic], partitions);
+        let id = self.world.cluster.create_topic(name, config);
+        self.wire.name(id, topic);
+        self.stamps.forget(topic);
+    }
+
+    /// Makes everything work that a producer needs: each partition has a leader that is up and can
+    /// be reached, nobody answers with errors. A broker that is down, or out of reach, may stay so
+    /// for ever, but then leads nothing. Connections that are black holes stay black holes.
+    pub(super) fn heal(&mut self) {
+        let cluster = &mut self.world.cluster;
+        cluster.clear_rules();
+        // About half of those that are down stay so, but not the first one.
+        let stays_down = |broker: i32| {
+            broker > 1 && super::mix(self.script.noise ^ broker.unsigned_abs() as u64) & 1 == 0
+        };
+        let mut core = Vec::new();
+        for broker in 1..=self.script.brokers {
+            let is_up = cluster.brokers().iter().any(|spec| spec.id == broker);
+            cluster.set_throttle(broker, Micros(0).duration());
+            cluster.freeze_metadata(broker, false);
+            if is_up || !stays_down(broker) {
+                cluster.set_up(broker, true);
+                core.push(broker);
+            }
+        }
+        for &broker in &core {
+            if let Some((host, port)) = self.world.cluster.address(broker) {
+                self.world.set_reach(&host, port, Reach::Normal);
+            }
+        }
+        for (topic, name) in self.names.iter().enumerate() {
+            let cluster = &mut self.world.cluster;
+            cluster.set_hidden(name, false);
+            if cluster.topic_id(name).is_none() {
+                let shape = &self.script.topics[topic];
+                let config = super::engine::topic_config(shape, shape.partitions);
+                self.wire.name(cluster.create_topic(name, config), topic);
+            }
+            let enough = self.script.topics[topic].max_message_bytes;
+            cluster.configure_topic(name, |config| config.max_message_bytes = enough);
+            for partition in 0.. {
+                let Some(image) = cluster.partition(name, partition) else { break };
+                if image.leader.is_none_or(|leader| !core.contains(&leader)) {
+                    let to = core[partition as usize % core.len()];
+                    cluster.move_leader(name, partition, Some(to));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What was seen, handed to the oracles.
+
+use super::engine::{Engine, Verdict};
+use super::ledger::{Told, judge_time};
+use super::verdict::{Failure, Oracle};
+use crate::world::Seen;
+use crate::{Instant, Micros};
+use producer_proto::{Event, FlushId};
+
+impl Engine<'_> {
+    pub(super) fn judge(&mut self, at: Instant, seen: Seen) -> Verdict {
+        match seen {
+            Seen::Connect { conn, host, port, broker } => {
+                self.links.connect(at, conn, (&host, port), broker)?;
+                self.pace.connect(at, conn, (&host, port), broker)?;
+            }
+            Seen::Connected { conn } => self.links.connected(conn),
+            Seen::ConnectFailed { conn } => {
+                self.errors.lost_connection();
+                self.links.gone(conn);
+                self.pace.gone(at, conn);
+            }
+            Seen::Close { conn } => {
+                self.links.close(conn);
+                self.pace.gone(at, conn);
+            }
+            Seen::Disconnected { conn } => {
+                self.errors.lost_connection();
+                self.stamps.unanswered(&self.wire.gone(conn));
+                self.links.gone(conn);
+                self.pace.gone(at, conn);
+            }
+            Seen::Transmit { conn, frame } => {
+                self.name_topics();
+                let sent = self.wire.sent(at, conn, frame)?;
+                self.links.sent(at, &sent, self.wire.waiting_on(conn))?;
+                self.leaders.sent(at, self.links.broker(conn), &sent)?;
+                self.pace.sent(at, &sent)?;
+                self.stamps.sent(at, &sent)?;
+                for number in sent.batches.iter().flat_map(|batch| batch.records.iter()) {
+                    if let Some(entry) = self.ledger.get_mut(*number) {
+                        entry.attempts += 1;
+                    }
+                }
+            }
+            Seen::Answer { conn, frame } => {
+                let Some(answered) = self.wire.answered(conn, frame) else { return Ok(()) };
+                self.leaders.answered(self.links.broker(conn), &answered);
+                self.pace.answered(at, &answered);
+                self.stamps.answered(&answered);
+                self.errors.answered(&answered);
+            }
+            Seen::Event(event) => self.event(at, &event)?,
+            Seen::Timeout => {}
+        }
+        Ok(())
+    }
+
+    /// Topics that were created on demand get their ids from the cluster.
+    fn name_topics(&mut self) {
+        for (index, name) in self.names.iter().enumerate() {
+            if !self.script.topics[index].exists
+                && let Some(id) = self.world.cluster.topic_id(name)
+            {
+                self.wire.name(id, index);
+            }
+        }
+    }
+
+    fn event(&mut self, at: Instant, event: &Event) -> Verdict {
+        if self.closed {
+            let what = format!("{event:?} after the close");
+            return Err(Failure::new(Oracle::FlushAndClose, at, what));
+        }
+        let indexes = match event {
+            Event::Delivered { batch, records, base_offset, partition, .. } => {
+                self.ledger.tell(at, *batch, records, *partition, |i| Told::Delivered {
+                    offset: base_offset.map(|base| base + i64::from(i)),
+                })?
+            }
+            Event::Failed { batch, records, error, persistence, partition, .. } => {
+                self.ledger.tell(at, *batch, records, *partition, |_| Told::Failed {
+                    error: error.clone(),
+                    persistence: *persistence,
+                })?
+            }
+            Event::Flushed(id) => return self.flushed(at, *id),
+            Event::Closed => {
+                self.closed = true;
+                return Ok(());
+            }
+            Event::Fatal(_) => {
+                self.fatal = true;
+                return Ok(());
+            }
+            Event::TopicReady(_) | Event::Writable { .. } | Event::TopicFailed { .. } => {
+                return self.retry_backlog();
+            }
+            _ => return Ok(()),
+        };
+        let slack = self.slack();
+        let timeout = self.delivery_timeout();
+        if let Event::Failed { error, partition, .. } = event
+            && let Some(first) = indexes.first()
+        {
+            let topic = self.ledger.entries[*first].topic;
+            self.errors.failed(at, topic, *partition, error)?;
+        }
+        for index in indexes {
+            judge_time(&self.ledger.entries[index], timeout, slack, self.closing.is_some())?;
+        }
+        Ok(())
+    }
+
+    fn flushed(&mut self, at: Instant, id: FlushId) -> Verdict {
+        let fail = |what| Err(Failure::new(Oracle::FlushAndClose, at, what));
+        let Some(mark) = self.flushes.remove(&id) else {
+            return fail(format!("{id:?} is done, which nobody waits for"));
+        };
+        let living = self.ledger.living();
+        match living[..mark].iter().find(|entry| entry.told.is_none()) {
+            Some(entry) => fail(format!("{id:?} is done, {} has no outcome", entry.number)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the producer's state must be like at any time.
+    pub(super) fn judge_state(&mut self) -> Verdict {
+        let now = self.world.now();
+        if let Some(violation) = self.world.cluster.violations().first() {
+            let what = format!("broker {}: {}", violation.broker, violation.what);
+            return Err(Failure::new(Oracle::Wire, violation.at, what));
+        }
+        let stats = self.world.producer.stats();
+        let bound = self.config.buffer_memory;
+        if stats.buffered_bytes > bound {
+            let what = format!("{} bytes buffered, bound {bound}", stats.buffered_bytes);
+            return Err(Failure::new(Oracle::Memory, now, what));
+        }
+        if stats.records_outstanding != self.ledger.open() as u64
+            && self.script.driver.events_late == Micros(0)
+        {
+            let (said, open) = (stats.records_outstanding, self.ledger.open());
+            let what = format!("{said} records outstanding, {open} have no outcome");
+            return Err(Failure::new(Oracle::OneOutcome, now, what));
+        }
+        Ok(())
+    }
+}

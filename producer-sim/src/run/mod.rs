@@ -1,0 +1,27 @@
+//! Whole runs from a seed: a script of what happens, the engine that carries it out, and the
+//! oracles that judge every moment of it.
+
+mod app;
+mod audit;
+mod content;
+mod engine;
+mod entropy;
+mod expand;
+mod faults;
+mod judge;
+mod ledger;
+mod murmur2;
+mod oracle;
+mod phases;
+mod plan;
+mod report;
+mod script;
+mod verdict;
+mod wire;
+
+pub(crate) use entropy::mix;
+pub use entropy::{Entropy, Seed, Stream, Tape};
+pub use expand::Size;
+pub use report::{Report, run};
+pub use script::*;
+pub use verdict::{Failure, Oracle};

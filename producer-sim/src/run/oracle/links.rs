@@ -1,0 +1,134 @@
+//! Connections: one per broker, each opened and closed once, nothing on a closed one, and no more
+//! in flight than is allowed.
+
+use crate::Instant;
+use crate::run::verdict::{Failure, Oracle};
+use crate::run::wire::Sent;
+use kafka_protocol::messages::ApiKey;
+use producer_proto::ConnectionId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the settings allow on the wire.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) in_flight: usize,
+    pub(crate) acks: i16,
+    pub(crate) timeout_ms: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Opening,
+    Up,
+    Closing,
+}
+
+#[derive(Debug)]
+struct Link {
+    broker: Option<i32>,
+    address: (String, u16),
+    state: State,
+    requests: u64,
+}
+
+pub(crate) struct Links {
+    limits: Limits,
+    /// Addresses that somebody has named.
+    addresses: BTreeSet<(String, u16)>,
+    links: BTreeMap<ConnectionId, Link>,
+}
+
+impl Links {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, addresses: BTreeSet::new(), links: BTreeMap::new() }
+    }
+
+    pub(crate) fn new_instance(&mut self) {
+        self.links.clear();
+    }
+
+    pub(crate) fn name(&mut self, host: &str, port: u16) {
+        self.addresses.insert((host.to_owned(), port));
+    }
+
+    /// The broker that a connection is meant to lead to.
+    pub(crate) fn broker(&self, conn: ConnectionId) -> Option<i32> {
+        self.links.get(&conn)?.broker
+    }
+
+    pub(crate) fn connect(
+        &mut self,
+        at: Instant,
+        conn: ConnectionId,
+        (host, port): (&str, u16),
+        broker: Option<i32>,
+    ) -> Result<(), Failure> {
+        let fail = |what| Err(Failure::new(Oracle::Connections, at, what));
+        let address = (host.to_owned(), port);
+        if !self.addresses.contains(&address) {
+            return fail(format!("{conn} to {host}:{port}, which nobody has named"));
+        }
+        // Of bootstrap addresses, several may be tried where one is slow or throttled.
+        let open = |(_, link): &(&ConnectionId, &Link)| {
+            let is_same = link.broker == broker && (broker.is_some() || link.address == address);
+            is_same && link.state != State::Closing
+        };
+        if let Some((other, link)) = self.links.iter().find(open) {
+            return fail(format!("{conn} to {broker:?} beside {other}: {link:?}"));
+        }
+        self.links.insert(conn, Link { broker, address, state: State::Opening, requests: 0 });
+        Ok(())
+    }
+
+    pub(crate) fn connected(&mut self, conn: ConnectionId) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.state = State::Up;
+        }
+    }
+
+    pub(crate) fn close(&mut self, conn: ConnectionId) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.state = State::Closing;
+        }
+    }
+
+    pub(crate) fn gone(&mut self, conn: ConnectionId) {
+        self.links.remove(&conn);
+    }
+
+    /// A request goes out; `waiting` requests of the connection have no answer, this one included.
+    pub(crate) fn sent(&mut self, at: Instant, sent: &Sent, waiting: usize) -> Result<(), Failure> {
+        let fail = |oracle, what| Err(Failure::new(oracle, at, what));
+        let conn = sent.conn;
+        let Some(link) = self.links.get_mut(&conn).filter(|link| link.state == State::Up) else {
+            return fail(Oracle::Connections, format!("{:?} on {conn}, which is not up", sent.api));
+        };
+        link.requests += 1;
+        if (link.requests == 1) != (sent.api == ApiKey::ApiVersions) && link.requests < 3 {
+            // A broker that does not speak our version is asked a second time.
+            let again = link.requests == 2 && sent.version == 0;
+            if !again {
+                let what = format!("{:?} is request {} of {conn}", sent.api, link.requests);
+                return fail(Oracle::Wire, what);
+            }
+        }
+        if waiting > self.limits.in_flight && sent.api == ApiKey::Produce {
+            let limit = self.limits.in_flight;
+            return fail(Oracle::Wire, format!("{waiting} in flight on {conn}, limit {limit}"));
+        }
+        if let Some((acks, timeout)) = sent.acks
+            && (acks, timeout) != (self.limits.acks, self.limits.timeout_ms)
+        {
+            let what = format!("acks {acks} and timeout {timeout}, set are {:?}", self.limits);
+            return fail(Oracle::Wire, what);
+        }
+        let mut partitions = BTreeSet::new();
+        for batch in &sent.batches {
+            if !partitions.insert((batch.topic, batch.partition)) {
+                let what = format!("t{}-{} twice in a request", batch.topic, batch.partition);
+                return fail(Oracle::Wire, what);
+            }
+        }
+        Ok(())
+    }
+}

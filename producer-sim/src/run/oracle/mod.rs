@@ -1,0 +1,13 @@
+//! The oracles that judge what crosses the producer's border, one file each.
+
+mod errors;
+mod leaders;
+mod links;
+mod pace;
+mod stamps;
+
+pub(crate) use errors::Errors;
+pub(crate) use leaders::Leaders;
+pub(crate) use links::{Limits, Links};
+pub(crate) use pace::{Backoffs, Pace};
+pub(crate) use stamps::Stamps;

@@ -1,0 +1,145 @@
+//! The end of a run: everything is healed, must be delivered, rests, and is held to account.
+
+use super::audit::{Log, audit};
+use super::content::LEAST_VALUE;
+use super::engine::{Engine, Verdict};
+use super::script::To;
+use super::verdict::{Failure, Oracle};
+use std::time::Duration;
+
+/// How long a run rests when everything is done, to see which timers fire.
+const REST: Duration = Duration::from_secs(3_600);
+
+/// The end of a run.
+impl Engine<'_> {
+    /// No new records; what is broken stays so for a while.
+    pub(super) fn quiesce(&mut self) -> Verdict {
+        self.backlog.clear();
+        self.follow_ups = 0;
+        Ok(())
+    }
+
+    /// Everything that is needed works again; now everything must be delivered soon.
+    pub(super) fn recover(&mut self) -> Verdict {
+        if let Some(awake) = self.world.asleep_until() {
+            self.run_until(awake)?;
+        }
+        self.heal();
+        self.world.drain();
+        self.look()?;
+        if self.closing.is_some() || self.fatal {
+            // A producer that was closed comes to its end; nothing can be sent any more.
+            let limit = self.world.now() + self.delivery_timeout() + self.settle_time();
+            while !self.closed && self.closing.is_some() && self.turn(limit)? {}
+            if self.closing.is_some() && !self.closed {
+                let what = format!("not closed, {} records open", self.ledger.open());
+                return Err(Failure::new(Oracle::Deadlines, self.world.now(), what));
+            }
+            self.restart();
+        }
+        self.flush();
+        self.world.drain();
+        let limit = self.world.now() + self.settle_time();
+        while (self.ledger.open() > 0 || !self.flushes.is_empty()) && self.turn(limit)? {}
+        self.expect_settled("after everything was healed")?;
+        // A fresh record for each partition.
+        for topic in 0..self.names.len() {
+            for partition in 0..self.partitions(topic).min(8) {
+                self.push(topic, To::Partition(partition), LEAST_VALUE, 0)?;
+            }
+        }
+        self.flush();
+        self.world.drain();
+        let limit = self.world.now() + self.settle_time();
+        let is_open = |engine: &Self| {
+            engine.ledger.open() > 0 || !engine.flushes.is_empty() || !engine.backlog.is_empty()
+        };
+        while is_open(self) && self.turn(limit)? {}
+        self.expect_settled("a fresh record")?;
+        Ok(())
+    }
+
+    fn expect_settled(&self, when: &str) -> Verdict {
+        let now = self.world.now();
+        let fail = |what| Failure::new(Oracle::Progress, now, what);
+        if let Some(entry) = self.ledger.first_open() {
+            let open = self.ledger.open();
+            let what = format!("{when}: {open} records open, the oldest {}", entry.number);
+            let failure = fail(what).record(entry.number);
+            return Err(failure.place(entry.topic, entry.partition.unwrap_or(-1)));
+        }
+        if let Some(id) = self.flushes.keys().next() {
+            return Err(fail(format!("{when}: {id:?} is not done")));
+        }
+        if !self.backlog.is_empty() {
+            return Err(fail(format!("{when}: {} records are still refused", self.backlog.len())));
+        }
+        Ok(())
+    }
+
+    /// An hour without anything to do.
+    pub(super) fn rest(&mut self) -> Verdict {
+        self.run_until(self.world.now() + REST)
+    }
+
+    /// Closes, waits for the last late request, and holds the logs against the ledger.
+    pub(super) fn finish(&mut self) -> Verdict {
+        let begin = self.world.now();
+        self.close(None);
+        self.world.drain();
+        self.look()?;
+        let limit = begin + self.settle_time();
+        while !self.closed && self.turn(limit)? {}
+        if !self.closed {
+            let what = "nothing was outstanding, and it does not close";
+            return Err(Failure::new(Oracle::FlushAndClose, self.world.now(), what));
+        }
+        while self.turn(self.world.now() + REST)? {}
+        let stats = self.world.producer.stats();
+        if stats.buffered_bytes > 0 {
+            let what = format!("{} bytes buffered after the close", stats.buffered_bytes);
+            return Err(Failure::new(Oracle::Memory, self.world.now(), what));
+        }
+        let mut logs = std::mem::take(&mut self.old_logs);
+        for topic in 0..self.names.len() {
+            logs.extend(self.logs_of(topic));
+        }
+        audit(self.world.now(), &self.ledger, &logs, &self.promises)
+    }
+
+    pub(super) fn logs_of(&self, topic: usize) -> Vec<Log> {
+        let name = &self.names[topic];
+        let log = |partition| {
+            let records = self.world.cluster.log(name, partition);
+            Log { topic, partition, records }
+        };
+        (0..self.partitions(topic)).map(log).collect()
+    }
+
+    fn partitions(&self, topic: usize) -> i32 {
+        let exists = |partition: &i32| {
+            self.world.cluster.partition(&self.names[topic], *partition).is_some()
+        };
+        (0..).take_while(exists).count() as i32
+    }
+
+    /// How long everything may take once nothing is in the way: a request and a connection that
+    /// lead nowhere have to be noticed, and each backoff may come twice.
+    fn settle_time(&self) -> Duration {
+        let config = &self.config;
+        let most = |most: Option<Duration>, least: Option<Duration>| {
+            most.or(least).unwrap_or(Duration::from_secs(1))
+        };
+        let retry = most(config.retry_backoff_max, config.retry_backoff);
+        let reconnect = most(config.reconnect_backoff_max, config.reconnect_backoff);
+        let setup = config.socket_connection_setup_timeout_max;
+        let conditions = &self.script.network;
+        let network = conditions.latency.0 + 8 * conditions.jitter.0 + conditions.tail.0;
+        let time = config.request_timeout
+            + setup
+            + 2 * (retry + reconnect + retry)
+            + 10 * Duration::from_micros(network)
+            + 4 * self.lateness();
+        time * 6 / 5
+    }
+}

@@ -1,0 +1,90 @@
+//! What a run comes to.
+
+use super::engine::Engine;
+use super::ledger::Told;
+use super::script::Script;
+use super::verdict::{Failure, Oracle};
+use producer_proto::{ConfigError, Instant, Persistence};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The promise that was broken, if one was; the run ended there.
+    pub failure: Option<Failure>,
+    /// A digest of everything that happened.
+    pub trace: u64,
+    /// How much happened: calls of the producer, and things that happened on the network.
+    pub events: u64,
+    /// Virtual time that passed.
+    pub time: Duration,
+    /// Records that were accepted.
+    pub records: u64,
+    /// Records that were delivered.
+    pub delivered: u64,
+    /// Records reported as not persisted.
+    pub absent: u64,
+    /// Records reported as possibly persisted.
+    pub in_doubt: u64,
+    /// Faults, by kind.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    /// This report, if another run of the same script came to the same; else one of a failure.
+    pub fn expect_same(mut self, again: Self) -> Self {
+        if self != again {
+            let (first, second) = (self.trace, again.trace);
+            let what = format!("trace {first:016x}, then {second:016x}");
+            self.failure = Some(Failure::new(Oracle::Determinism, Instant::ZERO, what));
+        }
+        self
+    }
+}
+
+/// Carries out a script and judges it all the while.
+///
+/// A panic of the producer is a failure like others; whoever does not want to see its message
+/// sets a panic hook.
+///
+/// # Errors
+/// The script's settings are not valid.
+pub fn run(script: &Script) -> Result<Report, ConfigError> {
+    let mut engine = Engine::new(script)?;
+    let result = catch_unwind(AssertUnwindSafe(|| engine.run()));
+    let now = engine.world.now();
+    let failure = match result {
+        Ok(verdict) => verdict.err(),
+        Err(panic) => Some(Failure::new(Oracle::NoPanic, now, text_of(panic.as_ref()))),
+    };
+    let mut report = Report {
+        failure,
+        trace: engine.world.trace_hash(),
+        events: engine.world.happenings(),
+        time: now - Instant::ZERO,
+        records: engine.ledger.entries.len() as u64,
+        delivered: 0,
+        absent: 0,
+        in_doubt: 0,
+        faults: std::mem::take(&mut engine.faults),
+    };
+    for entry in &engine.ledger.entries {
+        match &entry.told {
+            None => {}
+            Some((_, Told::Delivered { .. })) => report.delivered += 1,
+            Some((_, Told::Failed { persistence: Persistence::NotPersisted, .. })) => {
+                report.absent += 1;
+            }
+            Some((_, Told::Failed { .. })) => report.in_doubt += 1,
+        }
+    }
+    Ok(report)
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
