@@ -118,11 +118,13 @@ fn reset_at_each_byte<A: Adapter>(
 }
 
 pub(super) fn a_broker_that_does_not_read_holds_up_nothing_else<A: Adapter>(adapter: &A) {
-    const COUNT: usize = 128;
+    const COUNT: usize = 160;
     const SIZE: usize = 64 << 10;
+    /// Five batches may be on their way: together they must be more than the system takes.
+    const BATCH: usize = 14 * SIZE;
     let net = cluster(3);
     let mut config = config(&net);
-    config.batch_size = 2 * SIZE;
+    config.batch_size = BATCH;
     with_producer(adapter, &config, |producer| {
         for partition in 0..PARTITIONS {
             producer.send_sync(&Message::order(partition, b"first")).expect("it is delivered");

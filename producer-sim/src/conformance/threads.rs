@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::rig::SLACK;
 
 /// The first field of `/proc/<pid>/stat` behind the name, as the manual counts.
 const FIRST_FIELD: usize = 3;
@@ -53,18 +55,18 @@ impl Threads {
     #[track_caller]
     pub(super) fn assert_new(&self, count: usize, what: &str) {
         let Some(before) = &self.0 else { return };
-        let mut new = Vec::new();
-        for _ in 0..2_000 {
+        let end = Instant::now() + SLACK;
+        loop {
             let now = Self::now().0.unwrap_or_default();
             let is_new =
                 |(id, usage): (String, Usage)| (!before.contains_key(&id)).then_some(usage.name);
-            new = now.into_iter().filter_map(is_new).collect();
+            let new: Vec<_> = now.into_iter().filter_map(is_new).collect();
             if new.len() == count {
                 return;
             }
+            assert!(Instant::now() < end, "{what}: not {count} new threads, but {new:?}");
             thread::sleep(Duration::from_millis(1));
         }
-        panic!("{what}: not {count} new threads, but {new:?}");
     }
 }
 
