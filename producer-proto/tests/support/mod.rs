@@ -17,34 +17,33 @@ const INIT_PRODUCER_ID: i16 = 22;
 pub(crate) struct MiniBroker {
     partitions: i32,
     inbound: Vec<u8>,
-    outbound: Vec<u8>,
+    /// Answers that nobody has read yet.
+    pub(crate) outbound: Vec<u8>,
     /// Batches acknowledged.
     pub(crate) batches: u64,
 }
 
 impl MiniBroker {
-    fn new(partitions: i32) -> Self {
+    pub(crate) fn new(partitions: i32) -> Self {
         Self { partitions, inbound: Vec::new(), outbound: Vec::new(), batches: 0 }
     }
 
-    fn take(&mut self, transmit: &mut Transmit) -> usize {
-        let mut taken = 0;
-        while transmit.has_remaining() {
-            let chunk = transmit.chunk();
-            let len = chunk.len();
-            self.inbound.extend_from_slice(chunk);
-            transmit.advance(len);
-            taken += len;
+    /// Takes bytes as they come, and answers requests that are complete.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        self.inbound.extend_from_slice(bytes);
+        while let Some((length, _)) = self.inbound.split_first_chunk() {
+            let end = 4 + u32::from_be_bytes(*length) as usize;
+            if self.inbound.len() < end {
+                return;
+            }
+            let inbound = std::mem::take(&mut self.inbound);
+            self.answer(&inbound[4..end]);
+            self.inbound = inbound;
+            self.inbound.drain(..end);
         }
-        self.answer();
-        taken
     }
 
-    fn answer(&mut self) {
-        let inbound = std::mem::take(&mut self.inbound);
-        let mut frame = &inbound[..];
-        let length = frame.get_i32() as usize;
-        assert_eq!(frame.len(), length, "one whole request at a time");
+    fn answer(&mut self, mut frame: &[u8]) {
         let (api, version) = (frame.get_i16(), frame.get_i16());
         let correlation = frame.get_i32();
         let client = frame.get_i16();
@@ -66,8 +65,6 @@ impl MiniBroker {
         }
         let length = (self.outbound.len() - start - 4) as i32;
         self.outbound[start..start + 4].copy_from_slice(&length.to_be_bytes());
-        self.inbound = inbound;
-        self.inbound.clear();
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -78,7 +75,7 @@ impl MiniBroker {
         let error: i16 = if version == 0 { 0 } else { 35 };
         self.put(&error.to_be_bytes());
         let ranges =
-            [(PRODUCE, 3, 3), (METADATA, 1, 1), (API_VERSIONS, 0, 0), (INIT_PRODUCER_ID, 0, 0)];
+            [(PRODUCE, 7, 7), (METADATA, 1, 1), (API_VERSIONS, 0, 0), (INIT_PRODUCER_ID, 0, 0)];
         self.put(&(ranges.len() as i32).to_be_bytes());
         for (api, min, max) in ranges {
             for number in [api, min, max] {
@@ -123,7 +120,9 @@ impl MiniBroker {
                 self.put(&index.to_be_bytes());
                 self.put(&0i16.to_be_bytes());
                 self.put(&(self.batches as i64).to_be_bytes());
-                self.put(&(-1i64).to_be_bytes());
+                let (append_time, log_start) = (-1i64, -1i64);
+                self.put(&append_time.to_be_bytes());
+                self.put(&log_start.to_be_bytes());
                 self.batches += 1;
             }
         }
@@ -161,9 +160,14 @@ impl Pair {
 
     /// Moves time on, and everything that follows from it.
     pub(crate) fn pass(&mut self, duration: Duration) {
+        self.advance(duration);
+        self.drive();
+    }
+
+    /// Moves time on, and nothing else.
+    pub(crate) fn advance(&mut self, duration: Duration) {
         self.now = self.now + duration;
         self.producer.handle_input(self.now, Input::Timeout);
-        self.drive();
     }
 
     /// Carries bytes both ways until nothing moves.
@@ -187,7 +191,8 @@ impl Pair {
         }
     }
 
-    fn act(&mut self) -> bool {
+    /// Carries out what the producer asks for.
+    pub(crate) fn act(&mut self) -> bool {
         let mut acted = false;
         while let Some(action) = self.producer.poll_action() {
             let input = match action {
@@ -206,13 +211,26 @@ impl Pair {
 
     fn exchange(&mut self, mut transmit: Transmit) {
         let conn = transmit.conn();
-        let bytes = self.broker.take(&mut transmit);
+        let bytes = self.write(&mut transmit);
         drop(transmit);
         self.producer.handle_input(self.now, Input::Written { conn, bytes });
         self.hand_back(conn);
     }
 
-    fn hand_back(&mut self, conn: ConnectionId) {
+    /// Gives all of a request to the broker; returns its length.
+    pub(crate) fn write(&mut self, transmit: &mut Transmit) -> usize {
+        let length = transmit.remaining();
+        while transmit.has_remaining() {
+            let chunk = transmit.chunk();
+            let taken = chunk.len();
+            self.broker.receive(chunk);
+            transmit.advance(taken);
+        }
+        length
+    }
+
+    /// Gives what the broker has answered to the producer.
+    pub(crate) fn hand_back(&mut self, conn: ConnectionId) {
         std::mem::swap(&mut self.answers, &mut self.broker.outbound);
         let bytes = &self.answers[..];
         self.producer.handle_input(self.now, Input::Received { conn, bytes });
