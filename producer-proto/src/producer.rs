@@ -14,6 +14,7 @@ mod outcome;
 mod produce_response;
 mod producer_id;
 mod push;
+mod push_short;
 mod ready;
 mod responses;
 mod sequences;
@@ -261,11 +262,10 @@ impl Producer {
     /// [`Event::Writable`]; the others are final for this record.
     pub fn push(&mut self, now: Instant, record: &Record<'_>) -> Result<Receipt, PushError> {
         self.enter(now);
-        let result = self.push_record(record);
-        if let Err(error) = &result {
-            self.note_refusal(error);
+        if let Some(receipt) = self.push_short(record) {
+            return Ok(receipt);
         }
-        result
+        self.push_any(record)
     }
 
     /// Takes a record out of its batch, while that is open.

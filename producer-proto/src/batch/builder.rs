@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::header::HEADER_LEN;
 use super::payload::Payload;
+use super::quick::Room;
 use super::ratio::CompressionRatio;
 use super::records::{body_len, put_prefix, record_len, take_record};
 use super::varint;
@@ -15,13 +16,15 @@ use super::varint;
 pub(crate) struct BatchBuilder {
     /// All of it is initialised; the records are the first `len` bytes. Writing into a slice costs
     /// one bounds check per field instead of one capacity check and length update.
-    buffer: Vec<u8>,
-    len: usize,
+    pub(super) buffer: Vec<u8>,
+    pub(super) len: usize,
+    /// How far records may go without a further look.
+    pub(super) room: Room,
     /// The buffer grows to this size by doubling, beyond it only by what one record needs.
     usual_size: usize,
-    count: u32,
-    base_timestamp: i64,
-    max_timestamp: i64,
+    pub(super) count: u32,
+    pub(super) base_timestamp: i64,
+    pub(super) max_timestamp: i64,
     /// Sorted indexes of cancelled records.
     holes: Vec<u32>,
 }
@@ -50,6 +53,7 @@ impl BatchBuilder {
         Self {
             buffer,
             len: 0,
+            room: Room::default(),
             usual_size,
             count: 0,
             base_timestamp: -1,

@@ -22,6 +22,7 @@ mod header;
 mod message_set;
 mod payload;
 mod pool;
+mod quick;
 mod ratio;
 mod records;
 mod sealed;

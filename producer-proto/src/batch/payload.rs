@@ -67,6 +67,9 @@ impl std::fmt::Display for RecordPart {
 }
 
 impl<'a> Payload<'a> {
+    /// What [`size_upper_bound`](Self::size_upper_bound) adds, at most, to a record's encoded size.
+    pub(crate) const MAX_OVERHEAD: usize = HEADER_LEN + MAX_RECORD_OVERHEAD;
+
     /// Measures a record.
     ///
     /// # Errors
@@ -94,7 +97,7 @@ impl<'a> Payload<'a> {
     /// `max_request_size` and the memory budget before the record is accepted.
     #[inline]
     pub(crate) const fn size_upper_bound(&self) -> usize {
-        HEADER_LEN + MAX_RECORD_OVERHEAD + self.encoded_len
+        Self::MAX_OVERHEAD + self.encoded_len
     }
 
     fn write_headers(&self, out: &mut [u8], at: usize) -> usize {

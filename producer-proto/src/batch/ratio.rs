@@ -38,11 +38,47 @@ impl CompressionRatio {
     /// five percent to spare. Exact without compression.
     #[inline]
     pub(crate) fn estimate(&self, raw_len: usize) -> usize {
-        if self.codec == Codec::None {
+        if self.is_exact() {
             return HEADER_LEN.saturating_add(raw_len);
         }
         let body = (raw_len as u64).saturating_mul(self.ppm * 105).div_ceil(100 * ONE);
         HEADER_LEN.saturating_add(usize::try_from(body).unwrap_or(usize::MAX))
+    }
+
+    /// Whether the estimate is the size itself.
+    #[inline]
+    pub(crate) fn is_exact(&self) -> bool {
+        self.codec == Codec::None
+    }
+
+    /// The ratio in parts per million. The estimate of a size changes only when this does.
+    #[inline]
+    pub(crate) const fn ppm(&self) -> u64 {
+        self.ppm
+    }
+
+    /// The most bytes of records whose estimated batch has no more than `size` bytes.
+    pub(crate) fn raw_len_within(&self, size: usize) -> usize {
+        let body = size.saturating_sub(HEADER_LEN);
+        if self.is_exact() {
+            return body;
+        }
+        let raw = (body as u64).saturating_mul(100 * ONE) / (self.ppm * 105).max(1);
+        usize::try_from(raw).unwrap_or(usize::MAX)
+    }
+
+    /// By how much the estimate grows with the records.
+    #[inline]
+    pub(crate) fn growth(&self, before: usize, after: usize) -> usize {
+        if self.is_exact() {
+            return after - before;
+        }
+        self.estimate(after) - self.estimate(before)
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_ppm(&mut self, ppm: u64) {
+        self.ppm = ppm;
     }
 
     /// Learns from a sealed batch.
@@ -116,6 +152,19 @@ mod tests {
         let mut ratio = CompressionRatio::new(Codec::None);
         ratio.observe(&batch(1_000, 1_000));
         assert_eq!(ratio.estimate(16_323), 16_384);
+    }
+
+    #[test]
+    fn the_largest_raw_size_is_the_inverse_of_the_estimate() {
+        let mut ratio = CompressionRatio::new(Codec::Lz4);
+        for ppm in [1, 300_000, 999_999, ONE, 5 * ONE] {
+            ratio.ppm = ppm;
+            for size in [61, 62, 1_000, 16_384, 1 << 20] {
+                let raw = ratio.raw_len_within(size);
+                assert!(ratio.estimate(raw) <= size, "{ppm} ppm, {size} bytes");
+                assert!(ratio.estimate(raw + 1) >= size, "{ppm} ppm, {size} bytes");
+            }
+        }
     }
 
     #[test]

@@ -32,7 +32,17 @@ struct Appended {
 }
 
 impl Producer {
-    pub(super) fn push_record(&mut self, record: &Record<'_>) -> Result<Receipt, PushError> {
+    /// Any record, by the long way.
+    #[inline(never)]
+    pub(super) fn push_any(&mut self, record: &Record<'_>) -> Result<Receipt, PushError> {
+        let result = self.push_record(record);
+        if let Err(error) = &result {
+            self.note_refusal(error);
+        }
+        result
+    }
+
+    fn push_record(&mut self, record: &Record<'_>) -> Result<Receipt, PushError> {
         self.check_open()?;
         let payload =
             Payload::measure(record.key, record.value, record.headers).map_err(format_error)?;
@@ -63,7 +73,7 @@ impl Producer {
     }
 
     /// Keeps the books about a record that was not taken, and does what may get it in later.
-    pub(super) fn note_refusal(&mut self, error: &PushError) {
+    fn note_refusal(&mut self, error: &PushError) {
         match error {
             PushError::Full { .. } => {
                 self.stats.pushes_refused_full += 1;
@@ -99,6 +109,12 @@ impl Producer {
             Some((limit, setting)) => Err(PushError::TooLarge { size, limit, setting }),
             None => Ok(()),
         }
+    }
+
+    /// A record that is not longer is not [`TooLarge`](PushError::TooLarge), whatever it holds.
+    fn record_limit(&self) -> usize {
+        let limit = self.settings.max_request_size.min(self.settings.buffer_memory);
+        limit.saturating_sub(Payload::MAX_OVERHEAD)
     }
 
     fn full(&self, lane: LaneIndex) -> PushError {
@@ -236,7 +252,7 @@ impl Producer {
         }
     }
 
-    fn switch_sticky_if_due(&mut self, topic: u32) {
+    pub(super) fn switch_sticky_if_due(&mut self, topic: u32) {
         let state = self.topics.at_mut(topic);
         let (draws, partitions) = (state.draws, &state.partitions);
         let Some(Spread::Sticky(sticky)) = &mut state.spread else { return };
@@ -344,6 +360,7 @@ impl Producer {
         timestamp: i64,
         payload: &Payload<'_>,
     ) -> Result<Option<Appended>, LaneIndex> {
+        let record_limit = self.record_limit();
         let partition = &self.partitions[at as usize];
         let Some(&slot) = partition.queue.back() else { return Ok(None) };
         let batch = &mut self.batches[slot];
@@ -375,8 +392,11 @@ impl Producer {
         if is_full {
             self.close_open_batch(at);
             self.mark_ready(at);
-        } else if index == 0 && self.batches[slot].due <= self.now {
-            self.mark_ready(at);
+        } else {
+            builder.make_room(ratio, batch_size, raw_cap, record_limit);
+            if index == 0 && self.batches[slot].due <= self.now {
+                self.mark_ready(at);
+            }
         }
         Ok(Some(Appended { receipt, grown }))
     }
