@@ -100,12 +100,14 @@ impl Source {
     }
 
     fn push(&mut self) {
-        let at = self.next % self.values.len();
+        if self.next == self.values.len() {
+            self.next = 0;
+        }
+        let mut record = Record::new(self.pair.topic, 1_700_000_000_000, &self.values[self.next]);
+        if self.is_keyed {
+            record.key = Some(&self.keys[self.next]);
+        }
         self.next += 1;
-        let record = Record {
-            key: self.is_keyed.then_some(&self.keys[at]),
-            ..Record::new(self.pair.topic, 1_700_000_000_000, &self.values[at])
-        };
         let receipt = self.pair.producer.push(self.pair.now, &record).expect("room");
         std::hint::black_box(receipt);
     }

@@ -42,16 +42,17 @@ pub(crate) struct Short {
     pub(crate) len: usize,
 }
 
-/// A number below [`TWO_BYTES`] as varint: its bytes, the first one lowest, and how many.
+/// How many bytes a number below [`TWO_BYTES`] takes as varint.
 #[inline(always)]
-fn two_bytes(value: u64) -> (u64, usize) {
-    if value < 1 << 7 { (value, 1) } else { (value & 0x7f | 0x80 | (value >> 7) << 8, 2) }
+fn code_len(value: u64) -> usize {
+    1 + usize::from(value >= 1 << 7)
 }
 
-/// The number that stands for the length of nullable bytes.
+/// These bytes, the first one lowest.
 #[inline(always)]
-fn nullable(bytes: Option<&[u8]>) -> u64 {
-    bytes.map_or(zigzag64(-1), |bytes| length(bytes.len()))
+fn code(value: u64) -> u64 {
+    let high = value & !0x7f;
+    value + high + (u64::from(high != 0) << 7)
 }
 
 impl BatchBuilder {
@@ -84,53 +85,58 @@ impl BatchBuilder {
         ratio: &CompressionRatio,
         timestamp: i64,
         key: Option<&[u8]>,
-        value: Option<&[u8]>,
+        value: &[u8],
     ) -> Option<Short> {
-        let index = self.count;
         let delta = zigzag64(timestamp.wrapping_sub(self.base_timestamp));
-        let (key, key_code) = (key.unwrap_or_default(), nullable(key));
-        let (value, value_code) = (value.unwrap_or_default(), nullable(value));
-        let at_most = key.len().saturating_add(value.len()).saturating_add(OVERHEAD) as u64;
-        if (delta | u64::from(index) | at_most) >= TWO_BYTES / 2 || self.room.ratio != ratio.ppm() {
+        let offset = length(self.count as usize);
+        let lengths = value.len().saturating_add(key.unwrap_or_default().len());
+        let at_most = length(lengths.saturating_add(OVERHEAD).min(TWO_BYTES as usize));
+        if (delta | offset | at_most) >= TWO_BYTES || self.room.ratio != ratio.ppm() {
             return None;
         }
-        let (delta, delta_len) = two_bytes(delta);
-        let (offset, offset_len) = two_bytes(length(index as usize));
-        let (key_code, key_code_len) = two_bytes(key_code);
-        let (value_code, value_code_len) = two_bytes(value_code);
-        let body = delta_len + offset_len + key_code_len + key.len() + value_code_len + value.len();
-        let body = body + 2; // attributes and the number of headers
-        let (code, code_len) = two_bytes(length(body));
-        let total = code_len + body;
-        let end = self.len + total;
-        if end > self.room.end || total > self.room.record {
+        // Attributes, the number of headers, and the length of a key that is null: a byte each.
+        let key_code_len = key.map_or(1, |key| code_len(length(key.len())));
+        let value_code_len = code_len(length(value.len()));
+        let body = 2 + code_len(delta) + code_len(offset) + key_code_len + value_code_len + lengths;
+        let len = code_len(length(body)) + body;
+        let end = self.len + len;
+        if end > self.room.end || len > self.room.record {
             return None;
         }
         let out = self.buffer.get_mut(self.len..end + STORE)?;
-        // The attributes are zero.
-        let delta_at = code_len + 1;
-        let offset_at = delta_at + delta_len;
-        let prefix = code | delta << (8 * delta_at) | offset << (8 * offset_at);
+
+        let mut prefix = code(length(body));
+        let mut at = code_len(length(body)) + 1;
+        prefix |= code(delta) << (8 * at);
+        at += code_len(delta);
+        prefix |= code(offset) << (8 * at);
+        at += code_len(offset);
+        // A key that is null.
+        prefix |= zigzag64(-1) << (8 * at);
         *out.first_chunk_mut()? = prefix.to_le_bytes();
-        let key_code_at = offset_at + offset_len;
-        put_code(out, key_code_at, key_code);
-        let key_at = key_code_at + key_code_len;
-        out[key_at..key_at + key.len()].copy_from_slice(key);
-        let value_code_at = key_at + key.len();
-        put_code(out, value_code_at, value_code);
-        let value_at = value_code_at + value_code_len;
-        out[value_at..value_at + value.len()].copy_from_slice(value);
-        out[value_at + value.len()] = 0;
+        let mut out = out.get_mut(at..)?;
+        match key {
+            None => out = out.get_mut(1..)?,
+            Some(key) => out = put(out, key, key_code_len)?,
+        }
+        *put(out, value, value_code_len)?.first_mut()? = 0;
+
+        let index = self.count;
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.len = end;
         self.count = index + 1;
-        Some(Short { index, len: total })
+        Some(Short { index, len })
     }
 }
 
+/// Writes bytes with their length in front; gives what is left of `out`.
 #[inline(always)]
-fn put_code(out: &mut [u8], at: usize, code: u64) {
-    out[at..at + 2].copy_from_slice(&(code as u16).to_le_bytes());
+fn put<'a>(out: &'a mut [u8], bytes: &[u8], code_len: usize) -> Option<&'a mut [u8]> {
+    let code = code(length(bytes.len())) as u16;
+    *out.first_chunk_mut()? = code.to_le_bytes();
+    let (place, rest) = out.get_mut(code_len..)?.split_at_mut_checked(bytes.len())?;
+    place.copy_from_slice(bytes);
+    Some(rest)
 }
 
 #[cfg(test)]
@@ -158,13 +164,13 @@ mod tests {
         for len in (0..200).chain([1_000, 4_000]) {
             let value = &bytes[..len];
             let cases = [
-                (1_000, None, Some(value)),
-                (900, Some(&value[..len / 2]), None),
-                (1_070, Some(value), Some(&value[..len / 3])),
-                (9_000, Some(b"".as_slice()), Some(b"".as_slice())),
+                (1_000, None, value),
+                (900, Some(&value[..len / 2]), b""),
+                (1_070, Some(value), &value[..len / 3]),
+                (9_000, Some(b"".as_slice()), b""),
             ];
             for (timestamp, key, value) in cases {
-                let payload = Payload::measure(key, value, &[]).unwrap();
+                let payload = Payload::measure(key, Some(value), &[]).unwrap();
                 let len = short.encoded_len(timestamp, &payload);
                 match short.append_short(&ratio, timestamp, key, value) {
                     Some(record) => {
@@ -190,7 +196,7 @@ mod tests {
             let ratio = CompressionRatio::new(codec);
             let mut builder = first(&ratio);
             let value = [b'x'; 100];
-            while builder.append_short(&ratio, 1_000, None, Some(&value)).is_some() {
+            while builder.append_short(&ratio, 1_000, None, &value).is_some() {
                 assert!(ratio.estimate(builder.len()) < BATCH_SIZE);
             }
             assert!(ratio.estimate(builder.len()) > BATCH_SIZE / 2);
@@ -198,9 +204,9 @@ mod tests {
             let mut builder = first(&ratio);
             let before = builder.len();
             let long = [b'x'; 9_000];
-            assert!(builder.append_short(&ratio, 1_000, None, Some(&long)).is_none());
-            assert!(builder.append_short(&ratio, i64::MAX, None, Some(b"")).is_none());
-            assert!(builder.append_short(&ratio, i64::MIN, None, Some(b"")).is_none());
+            assert!(builder.append_short(&ratio, 1_000, None, &long).is_none());
+            assert!(builder.append_short(&ratio, i64::MAX, None, b"").is_none());
+            assert!(builder.append_short(&ratio, i64::MIN, None, b"").is_none());
             assert_eq!((builder.len(), builder.count()), (before, 1));
         }
     }
@@ -209,8 +215,8 @@ mod tests {
     fn room_that_was_worked_out_with_another_ratio_is_none() {
         let mut ratio = CompressionRatio::new(Codec::Lz4);
         let mut builder = first(&ratio);
-        assert!(builder.append_short(&ratio, 1_000, None, Some(b"x")).is_some());
+        assert!(builder.append_short(&ratio, 1_000, None, b"x").is_some());
         ratio.set_ppm(2_000_000);
-        assert!(builder.append_short(&ratio, 1_000, None, Some(b"x")).is_none());
+        assert!(builder.append_short(&ratio, 1_000, None, b"x").is_none());
     }
 }

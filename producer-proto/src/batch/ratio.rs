@@ -68,7 +68,7 @@ impl CompressionRatio {
     }
 
     /// By how much the estimate grows with the records.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn growth(&self, before: usize, after: usize) -> usize {
         if self.is_exact() {
             return after - before;

@@ -103,6 +103,7 @@ impl PartitionerKind {
     /// use producer_proto::PartitionerKind;
     /// assert_eq!(PartitionerKind::Murmur2.partition_for_key(b"kafka", 100), Some(80));
     /// ```
+    #[inline]
     pub fn partition_for_key(self, key: &[u8], partitions: i32) -> Option<i32> {
         if partitions <= 0 {
             return None;

@@ -5,6 +5,7 @@ const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
 
 /// The hash of a key. Java reads it as a signed number.
+#[inline]
 pub(super) fn murmur2(key: &[u8]) -> u32 {
     // Java's array lengths have 31 bits; a longer key could not be sent anyway.
     let mut hash = SEED ^ (key.len() as u32);
@@ -26,6 +27,7 @@ pub(super) fn murmur2(key: &[u8]) -> u32 {
 }
 
 /// `partitions` must be above zero.
+#[inline]
 pub(super) fn partition_for_key(key: &[u8], partitions: i32) -> i32 {
     // Clearing the sign is not the absolute value: Java's client does it for i32::MIN's sake.
     (murmur2(key) & 0x7fff_ffff) as i32 % partitions

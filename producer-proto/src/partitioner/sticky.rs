@@ -71,6 +71,7 @@ impl StickyState {
 
     /// A record went to the current partition; its batch has grown by so many bytes, estimated
     /// after compression and with the header of a new batch.
+    #[inline]
     pub(crate) fn note_appended(&mut self, bytes: usize) {
         self.produced = self.produced.saturating_add(bytes);
     }
@@ -106,7 +107,7 @@ impl StickyState {
     /// record.
     #[inline]
     pub(crate) fn is_settled(&self, batch_size: usize) -> bool {
-        !self.is_stale && self.produced < batch_size.saturating_mul(2)
+        !self.is_stale && self.produced / 2 < batch_size
     }
 
     fn is_switch_due(&self, can_switch: impl FnOnce() -> bool, batch_size: usize) -> bool {

@@ -43,7 +43,7 @@ impl Producer {
         let Content::Open(builder) = &mut batch.content else { return None };
         let before = builder.len();
         let short =
-            builder.append_short(&topic.ratio, record.timestamp, record.key, record.value)?;
+            builder.append_short(&topic.ratio, record.timestamp, record.key, record.value?)?;
         batch.count += 1;
         let receipt = Receipt { batch: batch.id, index: short.index };
         topic.last_used = self.now;
