@@ -107,7 +107,7 @@ impl StickyState {
     /// record.
     #[inline]
     pub(crate) fn is_settled(&self, batch_size: usize) -> bool {
-        !self.is_stale && self.produced / 2 < batch_size
+        !self.is_stale && self.produced < batch_size.saturating_mul(2)
     }
 
     fn is_switch_due(&self, can_switch: impl FnOnce() -> bool, batch_size: usize) -> bool {
