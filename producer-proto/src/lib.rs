@@ -137,6 +137,9 @@ mod error;
 mod error_code;
 mod event;
 mod ids;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod io;
 mod job;
 // Without the feature nobody can name the marks; hits are still written down.
