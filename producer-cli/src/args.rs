@@ -112,10 +112,10 @@ pub(crate) struct PerfArgs {
     /// Records to send before, not measured
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     pub(crate) warmup: u64,
-    /// Bytes of each value; names the payload file payload-BYTES.bin
+    /// Bytes of each value; with --data it names the file payload-BYTES.bin
     #[arg(long, value_name = "BYTES", default_value_t = 100)]
     pub(crate) size: usize,
-    /// 1: with 8-byte keys from keys-8.bin
+    /// 1: with 8-byte keys, with --data from keys-8.bin
     #[arg(long, value_name = "0|1", default_value = "0", value_parser = parse_switch, action = clap::ArgAction::Set)]
     pub(crate) keyed: bool,
     /// linger.ms
@@ -147,9 +147,9 @@ pub(crate) struct PerfArgs {
     /// of each, from when it was due to its acknowledgement
     #[arg(long, value_name = "N", conflicts_with = "latency")]
     pub(crate) rate: Option<Rate>,
-    /// Folder of the payload files
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    pub(crate) data: PathBuf,
+    /// Folder of payload files; by default data, and if there is none, values and keys are made up
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// What to run the producer on
     #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
     pub(crate) runtime: Runtime,

@@ -5,6 +5,7 @@ mod payload;
 mod result;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ use crate::{FAILED, settings};
 use payload::Payload;
 use result::{Latencies, Span, Usage, latency_line, throughput_line};
 
+/// Where payload files are looked for if no folder is named.
+const DATA: &str = "data";
+
 /// How many records are sent before the producer has its turn on the thread, and the results that
 /// have come are looked at.
 const LOOK_EVERY: u64 = 1_024;
@@ -25,7 +29,11 @@ const CLOSE: Duration = Duration::from_secs(10);
 
 /// Runs the command. `Err` is for wrong options, settings or payload files.
 pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
-    let payload = Payload::load(&args.data, args.size, args.keyed)?;
+    let payload = match &args.data {
+        Some(folder) => Payload::load(folder, args.size, args.keyed)?,
+        None if Path::new(DATA).is_dir() => Payload::load(Path::new(DATA), args.size, args.keyed)?,
+        None => Payload::made_up(args.size, args.keyed)?,
+    };
     if let Some(rate) = args.rate {
         return paced::run(args, rate, config(args)?, &payload);
     }

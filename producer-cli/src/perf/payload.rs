@@ -1,10 +1,16 @@
-//! The values and keys that `perf` sends: files that every load generator in a comparison reads.
+//! The values and keys that `perf` sends: files that every load generator in a comparison reads, or
+//! made up when there are none.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 /// Bytes of a key in `keys-8.bin`.
 const KEY_SIZE: usize = 8;
+
+/// Values that are made up, at most, and their bytes.
+const MADE_UP: usize = 16_384;
+const MADE_UP_BYTES: usize = 4 << 20;
 
 /// Values of one size, and as many keys.
 pub(crate) struct Payload {
@@ -24,6 +30,28 @@ impl Payload {
         };
         let values = read(format!("payload-{size}.bin"))?;
         let keys = if keyed { read(format!("keys-{KEY_SIZE}.bin"))? } else { Vec::new() };
+        Self::new(values, keys, size, keyed)
+    }
+
+    /// Makes up values of sixteen letters, which a codec can halve, and keys. The same for each
+    /// run.
+    pub(crate) fn made_up(size: usize, keyed: bool) -> Result<Self, String> {
+        if size > MADE_UP_BYTES {
+            return Err(format!(
+                "--size {size} is over the limit of {MADE_UP_BYTES} without --data"
+            ));
+        }
+        let fit = MADE_UP_BYTES.checked_div(size).unwrap_or(1).min(MADE_UP);
+        let count = 1 << fit.ilog2();
+        let mut values = Vec::with_capacity(count * size);
+        let mut n = 0;
+        while values.len() < count * size {
+            values.extend_from_slice(&draw(0, n).to_be_bytes().map(|byte| b'a' + byte % 16));
+            n += 1;
+        }
+        values.truncate(count * size);
+        let numbers = 0..if keyed { count as u64 } else { 0 };
+        let keys = numbers.flat_map(|n| draw(1, n).to_be_bytes()).collect();
         Self::new(values, keys, size, keyed)
     }
 
@@ -59,6 +87,12 @@ impl Payload {
     }
 }
 
+fn draw(stream: u8, n: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (stream, n).hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +107,19 @@ mod tests {
         assert_eq!(payload.key(6), Some(&[7; 8][..]));
         let unkeyed = Payload::new(b"aabb".to_vec(), vec![], 2, false).unwrap();
         assert_eq!(unkeyed.key(0), None);
+    }
+
+    #[test]
+    fn what_is_made_up_has_the_size_and_does_not_repeat_at_once() {
+        for (size, count) in [(1, 16_384), (100, 16_384), (900_000, 4)] {
+            let payload = Payload::made_up(size, true).unwrap();
+            assert_eq!((payload.count, payload.value(count - 1).len()), (count as usize, size));
+            assert_eq!(payload.key(count - 1).map(<[u8]>::len), Some(KEY_SIZE));
+        }
+        let payload = Payload::made_up(100, false).unwrap();
+        assert!(payload.value(0) != payload.value(1) && payload.key(0).is_none());
+        assert!(Payload::made_up(0, false).is_err());
+        assert!(Payload::made_up((4 << 20) + 1, false).is_err());
     }
 
     #[test]
