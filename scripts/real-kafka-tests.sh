@@ -29,7 +29,7 @@ for cluster in "$@"; do
   running=$cluster
   bootstrap=$(kafka start "$cluster")
   case $cluster in
-    one) KAFKA_BOOTSTRAP=$bootstrap tests roundtrip:: refusal:: checker:: ;;
+    one) KAFKA_BOOTSTRAP=$bootstrap tests roundtrip:: refusal:: describing:: checker:: ;;
     # What does not depend on the number of brokers is not done again, but for one codec.
     three) KAFKA_BOOTSTRAP=$bootstrap KAFKA_BOOTSTRAP_THREE=$bootstrap KAFKA_TEST_REPLICATION=3 tests chaos:: zstd ;;
     legacy) KAFKA_BOOTSTRAP_LEGACY=$bootstrap tests legacy:: ;;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use producer_driver::api::{Codec, Config, Header, Record};
 
+use crate::describing::describe;
 use crate::kafka::{Topic, bootstrap, script};
 use crate::number;
 use crate::records::Sample;
@@ -97,6 +98,7 @@ on_each_runtime!(
     as_if_it_were_older_still,
     headers_are_refused_alone,
     what_it_cannot_do_is_named,
+    topics_have_partitions_and_leaders,
 );
 
 fn uncompressed(runtime: Runtime) {
@@ -189,4 +191,11 @@ fn what_it_cannot_do_is_named(runtime: Runtime) {
             producer.close(Duration::from_secs(1)).await;
         }
     });
+}
+
+/// A broker that creates what it is asked for is asked so that it does not.
+fn topics_have_partitions_and_leaders(runtime: Runtime) {
+    let Some(bootstrap) = bootstrap("KAFKA_BOOTSTRAP_LEGACY") else { return };
+    let topic = Topic::name("legacy-describe");
+    runtime.run_on_one_thread(async |start| describe(start, config(&bootstrap), &topic).await);
 }

@@ -20,6 +20,8 @@ mod runtime;
 #[cfg(test)]
 mod chaos;
 #[cfg(test)]
+mod describing;
+#[cfg(test)]
 mod kafka;
 #[cfg(test)]
 mod legacy;
