@@ -18,6 +18,8 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 type Count = fn(&Stats) -> u64;
 
+type Peak = fn(&Peaks) -> u64;
+
 /// Totals, and rates where there is a second name.
 const TOTALS: &[(&str, Option<&str>, Count)] = &[
     ("record-send-total", Some("record-send-rate"), |stats| stats.records_delivered),
@@ -50,7 +52,7 @@ const AVERAGES: &[(&str, Count, Count, f64)] = &[
 ];
 
 /// The largest value of a window, times a factor.
-const MAXIMA: &[(&str, fn(&Peaks) -> u64, f64)] = &[
+const MAXIMA: &[(&str, Peak, f64)] = &[
     ("batch-size-max", |peaks| peaks.batch_bytes, 1.0),
     ("record-queue-time-max", |peaks| peaks.queue_micros, 1e-3),
     ("request-latency-max", |peaks| peaks.request_micros, 1e-3),
@@ -74,7 +76,7 @@ pub(crate) struct Meter {
 struct Instruments {
     totals: Vec<(Counter, Option<Gauge>, Count)>,
     averages: Vec<(Gauge, Count, Count, f64)>,
-    maxima: Vec<(Gauge, fn(&Peaks) -> u64, f64)>,
+    maxima: Vec<(Gauge, Peak, f64)>,
     buffer_available: Gauge,
     requests_in_flight: Gauge,
     connections: Gauge,
