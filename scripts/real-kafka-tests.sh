@@ -29,7 +29,11 @@ for cluster in "$@"; do
   running=$cluster
   bootstrap=$(kafka start "$cluster")
   case $cluster in
-    one) KAFKA_BOOTSTRAP=$bootstrap tests roundtrip:: refusal:: describing:: checker:: ;;
+    one)
+      KAFKA_BOOTSTRAP=$bootstrap tests roundtrip:: refusal:: describing:: checker::
+      # What the simulated broker says, held against this one.
+      KAFKA_BOOTSTRAP=$bootstrap cargo test --release -p producer-sim --test broker fidelity:: -- --nocapture
+      ;;
     # What does not depend on the number of brokers is not done again, but for one codec.
     three) KAFKA_BOOTSTRAP=$bootstrap KAFKA_BOOTSTRAP_THREE=$bootstrap KAFKA_TEST_REPLICATION=3 tests chaos:: zstd ;;
     legacy) KAFKA_BOOTSTRAP_LEGACY=$bootstrap tests legacy:: ;;

@@ -66,6 +66,9 @@ impl Cluster {
         let forced = fired.iter().find_map(|f| f.effects.error);
         let response = match (forced, &request.transactional_id) {
             (Some((code, Moment::Before)), _) if code != 0 => refuse(code),
+            _ if (request.producer_id.0 == -1) != (request.producer_epoch == -1) => {
+                refuse(ResponseError::InvalidRequest.code())
+            }
             (_, Some(id)) if id.is_empty() => refuse(ResponseError::InvalidRequest.code()),
             // No transaction coordinator lives here.
             (_, Some(_)) => refuse(ResponseError::CoordinatorNotAvailable.code()),

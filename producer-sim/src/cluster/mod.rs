@@ -86,6 +86,60 @@ struct Broker {
 /// InitProducerId 0-5 (without transactions) as Apache Kafka 4.3 does, and does to them whatever
 /// [`Rule`]s say. The same calls at the same times always give the same bytes.
 ///
+/// # What to do with it
+///
+/// - An application under test talks to it through [`World`](crate::World), which has the
+///   producer, the network and the clock, or over loopback with `NetCluster` (feature `net`).
+///   With neither, [`Cluster::connect`], [`Cluster::receive`] and [`Cluster::poll_output`] are a
+///   broker for any client that can be fed bytes; [`Cluster::poll_timeout`] says until when
+///   nothing happens by itself.
+/// - Answers go wrong by [`Rule`]s: the nth request of some kind gets an error, before or after
+///   its effect, comes late, never, twice as slow, or with damaged bytes.
+/// - Brokers go wrong by [`Cluster::crash`], [`Cluster::pause`], [`Cluster::set_up`],
+///   [`Cluster::set_metadata_delay`]; replication by [`Cluster::set_replication_delay`]; leaders
+///   change by [`Cluster::elect`], [`Cluster::elect_unclean`] and, by themselves, with
+///   [`Failover`]. Left alone, followers copy as part of each append and nothing is ever lost.
+/// - Afterwards, [`Cluster::committed`] is what a consumer would read, [`Cluster::lost`] what
+///   was appended and is gone, with the reason, [`Cluster::requests`] what was sent, and
+///   [`Cluster::violations`] everything that no client may do, which is nothing.
+///
+/// A test that lets a leader fail and looks at what became of the acknowledged records:
+///
+/// ```
+/// use producer_sim::{Cluster, ClusterConfig, LostReason, TopicConfig};
+/// let mut cluster = Cluster::new(ClusterConfig::new(3));
+/// cluster.create_topic("orders", TopicConfig::new(1).replicated(3, 2));
+/// // ... records are sent and acknowledged ...
+/// cluster.crash(1, 0);
+/// cluster.elect("orders", 0, 2)?;
+/// cluster.restart(1);
+/// // A clean election never takes a committed record.
+/// assert!(cluster.lost().iter().all(|lost| !lost.committed));
+/// cluster.check().expect("the model obeys its own laws");
+/// # Ok::<(), producer_sim::ElectionError>(())
+/// ```
+///
+/// # How true it is
+///
+/// The same several hundred requests are sent to this model and to a running Apache Kafka 4.3.0,
+/// and every field of every answer is compared: all versions; duplicates, gaps and epochs;
+/// damaged, empty, oversized and doubled batches; wrong topics, partitions, ids and
+/// acknowledgements. Known differences:
+///
+/// - The words of error messages and record errors are the model's own; where there is one, and
+///   for which record, is Kafka's.
+/// - ApiVersions lists only the APIs above and no features; InitProducerId 6, which a broker lists
+///   where it is enabled, is not served.
+/// - There is no transaction coordinator: InitProducerId with a transactional id answers
+///   COORDINATOR_NOT_AVAILABLE, a transactional batch is refused.
+/// - A producer id can be had at once; a real broker answers COORDINATOR_LOAD_IN_PROGRESS for a
+///   moment after its start. A topic created by a Metadata request is there for the next request;
+///   in Kafka, some time later.
+/// - The order of topics and partitions in an answer, of which neither promises anything.
+/// - The high watermark is known to every broker as soon as it moves; Kafka's followers hear of it
+///   with their next fetch.
+/// - Producer ids expire when they are next seen, not every ten minutes.
+///
 /// ```
 /// use producer_sim::{Cluster, ClusterConfig, Instant, TopicConfig};
 /// let mut cluster = Cluster::new(ClusterConfig::new(3));

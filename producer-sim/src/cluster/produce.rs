@@ -106,6 +106,9 @@ impl Cluster {
                     None => refused(index, unknown.into(), -1),
                 });
             }
+            if partitions.is_empty() {
+                continue;
+            }
             let answer = TopicProduceResponse::default().with_partition_responses(partitions);
             topics.push(match by_id {
                 true => answer.with_topic_id(uuid::Uuid::from_bytes(id.0)),

@@ -3,6 +3,7 @@
 use super::config::TopicConfig;
 use super::old_produce;
 use crate::records::{Batch, Codec, RecordsError};
+use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
 /// Below this Produce version a broker takes no Zstandard (KIP-110).
@@ -25,6 +26,10 @@ impl From<ResponseError> for Refusal {
 }
 
 impl Refusal {
+    fn explained(error: ResponseError, message: &str) -> Self {
+        Self { message: Some(message.to_owned()), ..error.into() }
+    }
+
     pub(super) fn in_log(error: ResponseError) -> Self {
         Self { reached_log: true, ..error.into() }
     }
@@ -33,7 +38,7 @@ impl Refusal {
 /// First check: is there exactly one batch, in the version's format, with a codec of this version?
 /// Gives it with the size that counts against the topic's limit.
 pub(super) fn form(
-    records: bytes::Bytes,
+    records: Bytes,
     version: i16,
     transactional_id: Option<&str>,
 ) -> Result<(Batch, usize), Refusal> {
@@ -41,11 +46,17 @@ pub(super) fn form(
         return old_produce::batch(records, version)
             .map_err(|_| ResponseError::CorruptMessage.into());
     }
-    let batch = Batch::parse(records).map_err(|error| match error {
+    let batch = Batch::parse(without_rest(records)).map_err(|error| match error {
         RecordsError::Length(_) => Refusal::from(ResponseError::CorruptMessage),
+        RecordsError::Magic(magic) if !matches!(magic, 0 | 1) => {
+            Refusal::explained(ResponseError::CorruptMessage, "invalid magic")
+        }
         _ => ResponseError::InvalidRecord.into(),
     })?;
     let codec = Codec::from_bits(batch.header.codec_bits());
+    if codec.is_none() && version < FIRST_ZSTD_VERSION {
+        return Err(ResponseError::UnknownServerError.into());
+    }
     if codec == Some(Codec::Zstd) && version < FIRST_ZSTD_VERSION {
         return Err(ResponseError::UnsupportedCompressionType.into());
     }
@@ -58,6 +69,22 @@ pub(super) fn form(
     }
     let size = batch.bytes().len();
     Ok((batch, size))
+}
+
+/// Drops what lies behind the first batch if it is not another whole one, as brokers do.
+fn without_rest(records: Bytes) -> Bytes {
+    let end = |at: usize| {
+        let length = records.get(at + 8..)?.first_chunk::<4>()?;
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
+        Some(at.checked_add(12)?.checked_add(length)?)
+    };
+    let whole = |end: &usize| *end <= records.len();
+    match end(0).filter(whole) {
+        Some(first) if first < records.len() && end(first).filter(whole).is_none() => {
+            records.slice(..first)
+        }
+        _ => records,
+    }
 }
 
 /// The checks of the log, after acks and leader: base offset, size, CRC, header, records.

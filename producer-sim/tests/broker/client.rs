@@ -130,7 +130,7 @@ pub(crate) fn batch(producer_id: i64, epoch: i16, sequence: i32, count: u8) -> B
 }
 
 /// CRC-32C bit by bit: slow, and shares nothing with the code under test.
-fn crc32c(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }

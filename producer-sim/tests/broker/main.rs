@@ -4,6 +4,7 @@
 
 mod client;
 mod exchanges;
+mod fidelity;
 mod golden;
 mod message_sets;
 #[cfg(feature = "net")]
