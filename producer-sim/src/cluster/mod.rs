@@ -121,7 +121,7 @@ struct Broker {
 ///
 /// # How true it is
 ///
-/// The same several hundred requests are sent to this model and to a running Apache Kafka 4.3.0,
+/// The same thousand requests, or nearly, are sent to this model and to a running Apache Kafka 4.3.0,
 /// and every field of every answer is compared: all versions; duplicates, gaps and epochs;
 /// damaged, empty, oversized and doubled batches; wrong topics, partitions, ids and
 /// acknowledgements. Known differences:

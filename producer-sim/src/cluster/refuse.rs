@@ -76,7 +76,7 @@ fn without_rest(records: Bytes) -> Bytes {
     let end = |at: usize| {
         let length = records.get(at + 8..)?.first_chunk::<4>()?;
         let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
-        Some(at.checked_add(12)?.checked_add(length)?)
+        at.checked_add(12)?.checked_add(length)
     };
     let whole = |end: &usize| *end <= records.len();
     match end(0).filter(whole) {
