@@ -133,14 +133,14 @@ impl Batches {
 impl std::ops::Index<Slot> for Batches {
     type Output = Batch;
 
-    #[inline]
+    #[inline(always)]
     fn index(&self, slot: Slot) -> &Batch {
         self.slots[slot as usize].as_ref().expect("a queued or handed-out slot is occupied")
     }
 }
 
 impl std::ops::IndexMut<Slot> for Batches {
-    #[inline]
+    #[inline(always)]
     fn index_mut(&mut self, slot: Slot) -> &mut Batch {
         self.slots[slot as usize].as_mut().expect("a queued or handed-out slot is occupied")
     }

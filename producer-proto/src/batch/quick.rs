@@ -11,9 +11,9 @@ use super::varint::{length, zigzag64};
 /// The first number that takes three bytes as a varint.
 const TWO_BYTES: u64 = 1 << 14;
 
-/// The most that a short record has besides key and value: length (2), attributes (1), deltas
-/// (2 + 2), lengths of key and value (2 + 2), header count (1).
-const OVERHEAD: usize = 12;
+/// A value of so many bytes, or a key of half as many, is long: both together, with all that a
+/// record has besides, have a length of two bytes.
+const LONG: usize = 1 << 12;
 
 /// The widest store; it may reach beyond the end of what it writes, within the buffer.
 const STORE: usize = 8;
@@ -89,11 +89,14 @@ impl BatchBuilder {
     ) -> Option<Short> {
         let delta = zigzag64(timestamp.wrapping_sub(self.base_timestamp));
         let offset = length(self.count as usize);
-        let lengths = value.len().saturating_add(key.unwrap_or_default().len());
-        let at_most = length(lengths.saturating_add(OVERHEAD).min(TWO_BYTES as usize));
-        if (delta | offset | at_most) >= TWO_BYTES || self.room.ratio != ratio.ppm() {
+        let key_len = key.unwrap_or_default().len();
+        if (delta | offset) >= TWO_BYTES
+            || (value.len() | key_len << 1) >= LONG
+            || self.room.ratio != ratio.ppm()
+        {
             return None;
         }
+        let lengths = value.len() + key_len;
         // Attributes, the number of headers, and the length of a key that is null: a byte each.
         let key_code_len = key.map_or(1, |key| code_len(length(key.len())));
         let value_code_len = code_len(length(value.len()));
