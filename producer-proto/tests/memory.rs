@@ -80,7 +80,7 @@ fn sparse_partitions_hold_little() {
     let per_partition = |bytes: usize| bytes / PARTITIONS as usize;
     let idle_bytes = idle.curr_bytes - before.curr_bytes;
     let held = holding.curr_bytes - before.curr_bytes;
-    assert!(per_partition(idle_bytes) <= 512, "{} bytes when idle", per_partition(idle_bytes));
+    assert!(per_partition(idle_bytes) <= 256, "{} bytes when idle", per_partition(idle_bytes));
     assert!(held < 100_000_000, "{held} bytes for {PARTITIONS} partitions with a record each");
     pair.pass(Duration::from_secs(61));
     assert_eq!(pair.delivered, PARTITIONS as u64);
