@@ -55,7 +55,27 @@ fn size_name(size: Size) -> &'static str {
     }
 }
 
+/// Plants the bug of that name; `list` prints all names.
+#[cfg(planted_bugs)]
+fn plant(name: &str) -> Result<(), String> {
+    let mut all = producer_proto::PlantedBug::ALL.iter();
+    if name == "list" {
+        all.for_each(|bug| println!("{}", bug.name()));
+        return Ok(());
+    }
+    let bug = all.find(|bug| bug.name() == name).ok_or_else(|| format!("no bug {name}"))?;
+    producer_sim::run::plant(*bug);
+    Ok(())
+}
+
 pub(crate) fn run_all(args: &SimulateArgs) -> Result<ExitCode, String> {
+    #[cfg(planted_bugs)]
+    if let Some(name) = &args.plant {
+        plant(name)?;
+        if name == "list" {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     // What panics is reported as a failure of its run.
     std::panic::set_hook(Box::new(|_| {}));
     if let Some(path) = &args.script {

@@ -150,6 +150,8 @@ mod node;
 mod outstanding;
 mod partition;
 mod partitioner;
+#[cfg(planted_bugs)]
+mod planted;
 mod producer;
 mod producer_id;
 mod record;
@@ -177,6 +179,8 @@ pub use job::{Job, JobResult};
 #[cfg(feature = "marks")]
 pub use marks::{Mark, Marks};
 pub use partitioner::*;
+#[cfg(planted_bugs)]
+pub use planted::PlantedBug;
 pub use producer::Producer;
 pub use record::{Header, Record};
 pub use stats::{Peaks, Stats};

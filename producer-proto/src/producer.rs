@@ -11,6 +11,8 @@ mod least_loaded;
 mod lifecycle;
 mod metadata;
 mod outcome;
+#[cfg(planted_bugs)]
+mod planted;
 mod produce_response;
 mod producer_id;
 mod push;
@@ -98,6 +100,8 @@ pub struct Producer {
     actions: VecDeque<Action>,
     stats: Stats,
     marks: Marks,
+    #[cfg(planted_bugs)]
+    planted: Option<crate::PlantedBug>,
     peaks: Peaks,
     scratch: Scratch,
 }
@@ -188,6 +192,8 @@ impl Producer {
             actions: VecDeque::new(),
             stats: Stats::default(),
             marks: Marks::NONE,
+            #[cfg(planted_bugs)]
+            planted: None,
             peaks: Peaks::default(),
             scratch: Scratch::default(),
             settings,
@@ -262,6 +268,11 @@ impl Producer {
     /// [`Event::Writable`]; the others are final for this record.
     pub fn push(&mut self, now: Instant, record: &Record<'_>) -> Result<Receipt, PushError> {
         self.enter(now);
+        #[cfg(planted_bugs)]
+        if self.planted.is_some() {
+            let headers = self.planted_headers(record);
+            return self.push_any(&Record { headers: &headers, ..*record });
+        }
         if let Some(receipt) = self.push_short(record) {
             return Ok(receipt);
         }

@@ -36,6 +36,10 @@ pub(crate) struct SimulateArgs {
     /// Stop after so many failures, and report the shortest
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) failures: u64,
+    /// Plant this bug into every producer, or `list` them
+    #[cfg(planted_bugs)]
+    #[arg(long, value_name = "BUG")]
+    pub(crate) plant: Option<String>,
     /// With --seed: print the script instead of running it
     #[arg(long, requires = "seed")]
     pub(crate) print: bool,

@@ -135,6 +135,8 @@ impl Producer {
             conn.state = ConnState::Ready;
             return self.on_connection_ready(id);
         }
+        #[cfg(planted_bugs)]
+        self.planted_connected(id);
         let (_, version) = ApiKey::ApiVersions.supported();
         self.ask_api_versions(id, version);
     }

@@ -193,6 +193,10 @@ impl Producer {
         queue.remove(place);
         let whole = self.batches.remove(slot);
         self.budget.release(whole.lane, whole.charge);
+        #[cfg(planted_bugs)]
+        if self.has_bug(crate::PlantedBug::SplitChargedTwice) {
+            self.budget.charge(whole.lane, whole.charge);
+        }
         let parts = u32::try_from(pieces.len()).expect("a piece has at least one record");
         self.outstanding.split(whole.id, parts);
         self.topics.at_mut(self.partitions[at as usize].topic).open_batches += parts - 1;

@@ -36,6 +36,8 @@ impl Producer {
         }
         if self.phase == Phase::Open {
             self.phase = Phase::Closing;
+            #[cfg(planted_bugs)]
+            self.planted_close();
             self.hurry_everything();
         }
         if let Some(deadline) = deadline {
@@ -53,6 +55,11 @@ impl Producer {
         }
         self.phase = Phase::Closed;
         self.close_all_connections();
+        #[cfg(planted_bugs)]
+        if self.has_bug(crate::PlantedBug::TimersAfterClose) {
+            self.events.push_back(Event::Closed);
+            return;
+        }
         self.timers.clear_all();
         self.lingering.clear();
         self.expiring.clear();

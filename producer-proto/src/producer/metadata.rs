@@ -198,6 +198,8 @@ impl Producer {
             draw,
         );
         self.metadata.request();
+        #[cfg(planted_bugs)]
+        let backoff = self.planted_backoff(backoff);
         self.metadata.failed(self.now, backoff);
     }
 
@@ -256,6 +258,8 @@ impl Producer {
             draw,
         );
         self.metadata.unchanged = if changed { 0 } else { unchanged.saturating_add(1) };
+        #[cfg(planted_bugs)]
+        let wait = self.planted_backoff(wait);
         self.metadata.space(self.now, wait);
     }
 

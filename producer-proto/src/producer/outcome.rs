@@ -71,6 +71,12 @@ impl Producer {
                 append_time,
             });
             offset = offset.map(|offset| offset.saturating_add(len));
+            #[cfg(planted_bugs)]
+            let offset = &mut offset;
+            #[cfg(planted_bugs)]
+            if self.has_bug(crate::PlantedBug::OffsetInsideBatch) {
+                *offset = offset.map(|offset| offset + 1);
+            }
         }
         self.stats.records_delivered += u64::from(batch.count);
         self.note_done(slot);
@@ -89,11 +95,17 @@ impl Producer {
             self.push_failed(slot, records, error.clone(), persistence);
         }
         self.stats.records_failed += u64::from(self.batches[slot].count);
+        #[cfg(planted_bugs)]
+        self.planted_failure(slot);
         self.note_done(slot);
     }
 
     /// What can be promised about a batch that fails now.
     pub(super) fn persistence(&self, batch: &Batch) -> Persistence {
+        #[cfg(planted_bugs)]
+        if self.has_bug(crate::PlantedBug::NotWrittenThoughSent) {
+            return Persistence::NotPersisted;
+        }
         if batch.ambiguous || matches!(batch.state, State::InFlight(_)) {
             Persistence::PossiblyPersisted
         } else {

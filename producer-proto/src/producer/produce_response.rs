@@ -82,6 +82,8 @@ impl Producer {
                 continue;
             };
             let found = batches.binary_search_by_key(&at, |&(at, _)| at);
+            #[cfg(planted_bugs)]
+            let (found, at) = self.planted_place(found, at, &batches, response, partition);
             let Some(place) = found.ok().filter(|&place| batches[place].1 != ANSWERED) else {
                 self.marks.hit(Mark::AnswerForeign);
                 self.stats.bad_metadata_entries += 1;
@@ -355,6 +357,8 @@ impl Producer {
         );
         self.note_retry(slot, &error);
         self.batches[slot].last_error = error;
+        #[cfg(planted_bugs)]
+        self.planted_retry(at, slot);
         let is_head = self.partition(at).queue.front() == Some(&slot);
         let is_held = self.partition(at).retry_at > self.now;
         if !is_head {

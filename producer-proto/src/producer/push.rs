@@ -382,6 +382,10 @@ impl Producer {
         }
         let index = builder.append(timestamp, payload);
         batch.count += 1;
+        #[cfg(planted_bugs)]
+        if self.planted == Some(crate::PlantedBug::LingerFromLast) && batch.due > self.now {
+            batch.due = self.now + self.settings.linger;
+        }
         let receipt = Receipt { batch: batch.id, index };
         let after = ratio.estimate(builder.len());
         let is_full = after >= batch_size || HEADER_LEN + builder.len() >= raw_cap;

@@ -49,6 +49,8 @@ impl Producer {
         let Some(conn) = self.live_conn(id) else { return };
         conn.wrote(bytes);
         let node = conn.node;
+        #[cfg(planted_bugs)]
+        self.planted_written(id);
         while let Some(request) =
             self.conns.get_mut(&id).and_then(|conn| conn.take_written_without_answer())
         {
@@ -209,6 +211,10 @@ impl Producer {
         throttle_ms: i32,
     ) {
         let Ok(millis) = u64::try_from(throttle_ms) else { return };
+        #[cfg(planted_bugs)]
+        if self.has_bug(crate::PlantedBug::ThrottleIgnored) {
+            return;
+        }
         if millis == 0 || !request.kind.api().client_throttles(request.version) {
             return;
         }

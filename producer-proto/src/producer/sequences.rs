@@ -31,6 +31,10 @@ impl Producer {
             sequence: sequence.next,
         };
         sequence.next = sequence_add(sequence.next, count);
+        #[cfg(planted_bugs)]
+        if self.planted == Some(crate::PlantedBug::SignedSequence) {
+            sequence.next = stamp.sequence.wrapping_add(count.cast_signed());
+        }
         self.batches[slot].stamp = Some(stamp);
         true
     }

@@ -39,6 +39,10 @@ impl Producer {
                 return;
             }
             self.lingering.pop_front();
+            #[cfg(planted_bugs)]
+            if self.planted_linger(partition, batch) {
+                continue;
+            }
             self.hurry(partition, batch);
         }
     }

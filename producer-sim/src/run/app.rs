@@ -64,6 +64,12 @@ impl Engine<'_> {
             self.world.clock(),
             producer_seed(self.script.noise, instance),
         ) {
+            #[cfg(planted_bugs)]
+            let producer = {
+                let mut producer = producer;
+                super::planted::infect(&mut producer);
+                producer
+            };
             self.world.replace_producer(producer);
             self.begin_instance();
         }

@@ -91,6 +91,8 @@ impl<'a> Engine<'a> {
         }
         let backoffs = backoffs(&config, script);
         let mut world = World::with_seed(cluster, config.clone(), producer_seed(script.noise, 0))?;
+        #[cfg(planted_bugs)]
+        super::planted::infect(&mut world.producer);
         world.watch();
         let mut engine = Self {
             script,

@@ -14,6 +14,8 @@ mod murmur2;
 mod oracle;
 mod phases;
 mod plan;
+#[cfg(planted_bugs)]
+mod planted;
 mod report;
 mod script;
 mod verdict;
@@ -22,6 +24,8 @@ mod wire;
 pub(crate) use entropy::mix;
 pub use entropy::{Entropy, Seed, Stream, Tape};
 pub use expand::Size;
+#[cfg(planted_bugs)]
+pub use planted::plant;
 pub use report::{Report, run};
 pub use script::*;
 pub use verdict::{Failure, Oracle};
