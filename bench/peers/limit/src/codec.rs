@@ -21,7 +21,7 @@ pub(crate) enum Codec {
     Lz4,
     /// The crate lz4_flex.
     Lz4Flex,
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -37,7 +37,7 @@ impl Codec {
     }
 
     pub(crate) fn snappy() -> Self {
-        Self::Snappy(snap::raw::Encoder::new())
+        Self::Snappy(Box::new(snap::raw::Encoder::new()))
     }
 
     pub(crate) fn zstd(level: i32) -> Result<Self> {
