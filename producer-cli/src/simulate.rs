@@ -10,9 +10,12 @@ pub(crate) use args::SimulateArgs;
 use std::fs;
 use std::process::ExitCode;
 
-use producer_sim::run::{Profile, Report, Script, Seed, Size, run};
+use producer_sim::run::{Profile, Report, Script, Seed, Size, run, run_and_tell, shrink};
 
 use crate::FAILED;
+
+/// How many runs are worth a smaller script.
+const SHRINK_RUNS: usize = 3_000;
 
 /// A run that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +104,8 @@ pub(crate) fn run_all(args: &SimulateArgs) -> Result<ExitCode, String> {
     hunt::hunt(args)
 }
 
-/// Says what a run came to, and what to do about it.
+/// Says what a run came to; of a failure, the line that repeats it, the story and the script,
+/// shrunk.
 fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
     let Some(failure) = &report.failure else {
         println!(
@@ -116,7 +120,17 @@ fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
         );
         return ExitCode::SUCCESS;
     };
-    let _ = script;
     println!("FAIL {failure} | {} events, trace {:016x} | {command}", report.events, report.trace);
+    let small = shrink(script, failure, SHRINK_RUNS);
+    if let Ok((report, story)) = run_and_tell(&small) {
+        println!("\nWhat happened, shrunk:");
+        for line in story {
+            println!("  {line}");
+        }
+        if let Some(failure) = report.failure {
+            println!("  {failure}");
+        }
+    }
+    println!("\nThe script, for producer simulate --script FILE:\n{small}");
     FAILED.into()
 }

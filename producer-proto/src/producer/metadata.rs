@@ -108,15 +108,12 @@ impl Producer {
         self.wake(node);
     }
 
-    /// Topics that nobody has used for `metadata.max.idle.ms` are not asked for any more. Somebody
-    /// may wait for one that was never ready: it stays while nobody has answered, and what was
-    /// last said against it is its end.
+    /// Topics that nobody has used for `metadata.max.idle.ms` are not asked for any more; but for
+    /// one that was never ready somebody may wait, however long nobody can be asked.
     fn evict_idle_topics(&mut self) {
         let (now, limit) = (self.now, self.settings.metadata_max_idle);
         let is_idle = |topic: &crate::topics::Topic| {
-            let was_answered = topic.state == TopicState::Ready || !topic.error.is_none();
-            topic.state != TopicState::Idle
-                && was_answered
+            topic.state == TopicState::Ready
                 && topic.open_batches == 0
                 && now.saturating_since(topic.last_used) >= limit
         };
@@ -124,14 +121,8 @@ impl Producer {
             self.topics.iter().filter(|(_, topic)| is_idle(topic)).map(|(i, _)| i).collect();
         for topic in idle {
             self.marks.hit(Mark::TopicEvicted);
-            let state = self.topics.at_mut(topic);
-            let was_wanted = state.state == TopicState::Wanted;
-            state.state = TopicState::Idle;
-            let error = TopicError { topic: state.name.clone(), code: state.error };
+            self.topics.at_mut(topic).state = TopicState::Idle;
             self.metadata.forget_topic(topic);
-            if was_wanted {
-                self.events.push_back(Event::TopicFailed { topic: TopicId(topic), error });
-            }
         }
     }
 

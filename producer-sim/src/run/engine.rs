@@ -5,6 +5,7 @@ use super::content::LEAST_VALUE;
 use super::ledger::Ledger;
 use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Stamps};
 use super::script::{Act, Profile, Script, To, TopicShape};
+use super::story::Story;
 use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
 use crate::world::Seen;
@@ -55,7 +56,10 @@ pub(super) struct Engine<'a> {
     pub(super) old_logs: Vec<Log>,
     pub(super) promises: Promises,
     pub(super) faults: BTreeMap<&'static str, u64>,
+    /// Until when some broker has asked for a pause.
+    pub(super) throttled: Instant,
     pub(super) turns: u64,
+    pub(super) story: Option<Story>,
     pub(super) value: Vec<u8>,
 }
 
@@ -72,7 +76,7 @@ impl<'a> Engine<'a> {
         let names: Vec<_> = (0..script.topics.len()).map(Script::topic_name).collect();
         let mut promises = Promises {
             idempotent: script.profile != Profile::Plain,
-            durable: true,
+            durable: config.acks != Acks::None,
             ..Promises::default()
         };
         let mut wire = Wire::default();
@@ -85,6 +89,7 @@ impl<'a> Engine<'a> {
                 wire.name(cluster.create_topic(name, config), index);
             }
         }
+        let reorders = config.allow_reordering_on_retry;
         let mut links = Links::new(limits(&config));
         for broker in cluster.brokers() {
             links.name(&broker.host, broker.port);
@@ -100,7 +105,7 @@ impl<'a> Engine<'a> {
             config,
             names,
             ids: Vec::new(),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(reorders),
             wire,
             stamps: Stamps::default(),
             leaders: Leaders::default(),
@@ -117,7 +122,9 @@ impl<'a> Engine<'a> {
             old_logs: Vec::new(),
             promises,
             faults: BTreeMap::new(),
+            throttled: Instant::ZERO,
             turns: 0,
+            story: None,
             value: Vec::new(),
         };
         engine.begin_instance();
@@ -156,6 +163,7 @@ impl<'a> Engine<'a> {
             {
                 self.run_until(awake)?;
             }
+            self.note(self.world.now(), || (Vec::new(), format!("{:?}", step.1)));
             match &step.1 {
                 Act::Do(call) => self.call(call)?,
                 Act::Fault(fault) => self.fault(fault),
@@ -169,7 +177,7 @@ impl<'a> Engine<'a> {
         self.finish()
     }
 
-    fn conditions(&self) -> Conditions {
+    pub(super) fn conditions(&self) -> Conditions {
         Conditions { noise: self.script.noise, ..self.script.network.clone() }
     }
 

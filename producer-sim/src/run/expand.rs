@@ -73,8 +73,10 @@ fn shape(entropy: &mut dyn Entropy, profile: Profile) -> Script {
     for topic in 0..topics {
         script.topics.push(topic_shape(entropy, topic, brokers));
     }
-    script.settings = settings(entropy, profile);
     script.network = network(entropy);
+    // An answer that takes longer than anybody waits would never do.
+    let round_trip = 2 * (script.network.latency.0 + 4 * script.network.jitter.0) / 1_000 + 1;
+    script.settings = settings(entropy, profile, round_trip);
     script.driver = driver(entropy);
     script
 }
@@ -97,13 +99,18 @@ fn topic_shape(entropy: &mut dyn Entropy, topic: u64, brokers: i32) -> TopicShap
 }
 
 /// Settings other than the defaults; half of the knobs stay where they are.
-fn settings(entropy: &mut dyn Entropy, profile: Profile) -> BTreeMap<String, String> {
+fn settings(
+    entropy: &mut dyn Entropy,
+    profile: Profile,
+    round_trip: u64,
+) -> BTreeMap<String, String> {
     let mut dice = Dice::new(entropy, Stream::Shape, 1);
     let mut settings = BTreeMap::new();
     let mut set = |name: &str, value: String| drop(settings.insert(name.to_owned(), value));
     let linger = dice.pick(&[5, 5, 0, 0, 1, 20, 100, 1_000]);
     set("linger.ms", linger.to_string());
     let request = if dice.one_in(3) { 30_000 } else { dice.log_uniform(100, 30_000) };
+    let request = request.max(2 * round_trip);
     set("request.timeout.ms", request.to_string());
     let least = linger + request;
     let delivery = match dice.below(4) {
@@ -136,7 +143,7 @@ fn settings(entropy: &mut dyn Entropy, profile: Profile) -> BTreeMap<String, Str
         set("reconnect.backoff.max.ms", (least * dice.pick(&[1, 2, 10])).to_string());
     }
     if dice.one_in(3) {
-        let least = dice.log_uniform(50, 10_000);
+        let least = dice.log_uniform(50, 10_000).max(3 * round_trip);
         set("socket.connection.setup.timeout.ms", least.to_string());
         set("socket.connection.setup.timeout.max.ms", (least * dice.pick(&[1, 3])).to_string());
     }
@@ -193,7 +200,8 @@ fn network(entropy: &mut dyn Entropy) -> Conditions {
         network.tail = Micros(dice.log_uniform(1_000_000, 30_000_000));
     }
     if dice.one_in(4) {
-        network.window = dice.log_uniform(1, 1 << 20) as usize;
+        let least = if network.latency.0 > 500 { 1_000 } else { 1 };
+        network.window = dice.log_uniform(least, 1 << 20) as usize;
     }
     if dice.one_in(4) {
         network.bandwidth = dice.log_uniform(10_000, 100_000_000);

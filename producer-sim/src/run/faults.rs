@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::script::{Api, Fault, Late, Trouble, Way};
-use crate::{ApiKey, Fate, Micros, Moment, Reach, ResponseKind, Rule};
+use crate::{ApiKey, Conditions, Fate, Micros, Moment, Reach, ResponseKind, Rule};
 use producer_proto::ConnectErrorKind;
 
 impl From<Late> for Fate {
@@ -157,6 +157,13 @@ impl Engine<'_> {
     /// be reached, nobody answers with errors. A broker that is down, or out of reach, may stay so
     /// for ever, but then leads nothing. Connections that are black holes stay black holes.
     pub(super) fn heal(&mut self) {
+        // Nothing is slow without end any more.
+        self.world.set_conditions(Conditions {
+            window: usize::MAX,
+            bandwidth: 0,
+            tail_per_mille: 0,
+            ..self.conditions()
+        });
         let cluster = &mut self.world.cluster;
         cluster.clear_rules();
         // About half of those that are down stay so, but not the first one.

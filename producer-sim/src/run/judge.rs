@@ -2,6 +2,8 @@
 
 use super::engine::{Engine, Verdict};
 use super::ledger::{Told, judge_time};
+use super::script::{Act, Call, Step};
+use super::story;
 use super::verdict::{Failure, Oracle};
 use crate::world::Seen;
 use crate::{Instant, Micros};
@@ -11,20 +13,27 @@ impl Engine<'_> {
     pub(super) fn judge(&mut self, at: Instant, seen: Seen) -> Verdict {
         match seen {
             Seen::Connect { conn, host, port, broker } => {
+                self.note(at, || (Vec::new(), format!("{conn} to {broker:?} at {host}:{port}")));
                 self.links.connect(at, conn, (&host, port), broker)?;
                 self.pace.connect(at, conn, (&host, port), broker)?;
             }
-            Seen::Connected { conn } => self.links.connected(conn),
+            Seen::Connected { conn } => {
+                self.note(at, || (Vec::new(), format!("{conn} is up")));
+                self.links.connected(conn);
+            }
             Seen::ConnectFailed { conn } => {
+                self.note(at, || (Vec::new(), format!("{conn} cannot be opened")));
                 self.errors.lost_connection();
                 self.links.gone(conn);
                 self.pace.gone(at, conn);
             }
             Seen::Close { conn } => {
+                self.note(at, || (Vec::new(), format!("closes {conn}")));
                 self.links.close(conn);
                 self.pace.gone(at, conn);
             }
             Seen::Disconnected { conn } => {
+                self.note(at, || (Vec::new(), format!("{conn} is gone")));
                 self.errors.lost_connection();
                 self.stamps.unanswered(&self.wire.gone(conn));
                 self.links.gone(conn);
@@ -33,8 +42,10 @@ impl Engine<'_> {
             Seen::Transmit { conn, frame } => {
                 self.name_topics();
                 let sent = self.wire.sent(at, conn, frame)?;
+                let broker = self.links.broker(conn);
+                self.note(at, || story::request(broker, &sent));
                 self.links.sent(at, &sent, self.wire.waiting_on(conn))?;
-                self.leaders.sent(at, self.links.broker(conn), &sent)?;
+                self.leaders.sent(at, broker, &sent)?;
                 self.pace.sent(at, &sent)?;
                 self.stamps.sent(at, &sent)?;
                 for number in sent.batches.iter().flat_map(|batch| batch.records.iter()) {
@@ -44,16 +55,44 @@ impl Engine<'_> {
                 }
             }
             Seen::Answer { conn, frame } => {
+                if self.links.is_closing(conn) {
+                    return Ok(());
+                }
                 let Some(answered) = self.wire.answered(conn, frame) else { return Ok(()) };
-                self.leaders.answered(self.links.broker(conn), &answered);
+                self.throttled = self.throttled.max(at + answered.throttle);
+                let broker = self.links.broker(conn);
+                self.note(at, || story::answer(broker, &answered));
+                self.leaders.answered(broker, &answered);
                 self.pace.answered(at, &answered);
                 self.stamps.answered(&answered);
                 self.errors.answered(&answered);
             }
-            Seen::Event(event) => self.event(at, &event)?,
+            Seen::Event(event) => {
+                let ids = self.ids.clone();
+                let index = |id| ids.iter().position(|other| *other == id).unwrap_or(usize::MAX);
+                self.note(at, || story::event(&event, index));
+                self.event(at, &event)?;
+            }
             Seen::Timeout => {}
         }
         Ok(())
+    }
+
+    /// Adds a line to the story, if one is told.
+    pub(super) fn note(&mut self, at: Instant, line: impl FnOnce() -> (Vec<(usize, i32)>, String)) {
+        if let Some(story) = &mut self.story {
+            let (places, text) = line();
+            story.note(at, places, text);
+        }
+    }
+
+    fn largest_batch(&self) -> usize {
+        let largest = |call: &Step| match &call.1 {
+            Act::Do(Call::Push { size, .. }) => *size,
+            _ => 0,
+        };
+        let record = self.script.steps.iter().map(largest).max().unwrap_or(0);
+        self.config.batch_size.max(record + 200)
     }
 
     /// Topics that were created on demand get their ids from the cluster.
@@ -132,7 +171,9 @@ impl Engine<'_> {
             return Err(Failure::new(Oracle::Wire, violation.at, what));
         }
         let stats = self.world.producer.stats();
-        let bound = self.config.buffer_memory;
+        // The parts of a batch that was split are beside it until its bytes are given back.
+        let split = if stats.batches_split > 0 { 2 * self.largest_batch() } else { 0 };
+        let bound = self.config.buffer_memory + split;
         if stats.buffered_bytes > bound {
             let what = format!("{} bytes buffered, bound {bound}", stats.buffered_bytes);
             return Err(Failure::new(Oracle::Memory, now, what));

@@ -40,6 +40,8 @@ pub(crate) struct Entry {
 #[derive(Default)]
 pub(crate) struct Ledger {
     pub(crate) entries: Vec<Entry>,
+    /// Whether successes may be told in another order than the appends.
+    reorders: bool,
     /// Where the entries of each producer begin.
     instances: Vec<usize>,
     /// The records of the producer that lives now.
@@ -50,6 +52,13 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// An empty one; `reorders` as [`Config::allow_reordering_on_retry`] says.
+    ///
+    /// [`Config::allow_reordering_on_retry`]: producer_proto::Config::allow_reordering_on_retry
+    pub(crate) fn new(reorders: bool) -> Self {
+        Self { reorders, ..Self::default() }
+    }
+
     /// A new producer takes over; what the old one left open stays so.
     pub(crate) fn new_instance(&mut self) {
         self.instances.push(self.entries.len());
@@ -145,7 +154,7 @@ impl Ledger {
             indexes.push(at_entry);
             if is_success {
                 let last = self.successes.insert((topic, partition), (batch, index));
-                if let Some(last) = last.filter(|last| *last > (batch, index)) {
+                if let Some(last) = last.filter(|last| *last > (batch, index) && !self.reorders) {
                     let what = format!("success of record {index} of {batch} told after {last:?}");
                     let failure = Failure::new(Oracle::OutcomeOrder, at, what);
                     return Err(failure.record(number).place(topic, partition));

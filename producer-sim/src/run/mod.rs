@@ -1,5 +1,20 @@
 //! Whole runs from a seed: a script of what happens, the engine that carries it out, and the
 //! oracles that judge every moment of it.
+//!
+//! A seed leads to a [`Script`]: cluster, settings, network, what the application does and what
+//! goes wrong, each with its time. Running it is a function of the script alone, so a failure can
+//! be had again, made smaller ([`shrink`]), and told ([`run_and_tell`]). A run ends with everything
+//! healed but what was broken for good: then all must be delivered soon, an hour passes without
+//! work, the producer closes, the last late requests arrive, and what the producer said is held
+//! against the logs.
+//!
+//! ```
+//! use producer_sim::run::{Profile, Script, Seed, Size, run};
+//! let script = Script::draw(&mut Seed(7), Profile::Honest, Size::Short);
+//! let report = run(&script)?;
+//! assert_eq!(report.failure, None);
+//! # Ok::<(), producer_proto::ConfigError>(())
+//! ```
 
 mod app;
 mod audit;
@@ -18,6 +33,10 @@ mod plan;
 mod planted;
 mod report;
 mod script;
+mod shrink;
+mod story;
+#[cfg(test)]
+mod tests;
 mod verdict;
 mod wire;
 
@@ -26,6 +45,7 @@ pub use entropy::{Entropy, Seed, Stream, Tape};
 pub use expand::Size;
 #[cfg(planted_bugs)]
 pub use planted::plant;
-pub use report::{Report, run};
+pub use report::{Report, run, run_and_tell};
 pub use script::*;
+pub use shrink::shrink;
 pub use verdict::{Failure, Oracle};

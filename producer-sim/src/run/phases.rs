@@ -5,6 +5,7 @@ use super::content::LEAST_VALUE;
 use super::engine::{Engine, Verdict};
 use super::script::To;
 use super::verdict::{Failure, Oracle};
+use crate::Instant;
 use std::time::Duration;
 
 /// How long a run rests when everything is done, to see which timers fire.
@@ -39,8 +40,8 @@ impl Engine<'_> {
         }
         self.flush();
         self.world.drain();
-        let limit = self.world.now() + self.settle_time();
-        while (self.ledger.open() > 0 || !self.flushes.is_empty()) && self.turn(limit)? {}
+        let healed = self.world.now();
+        while (self.ledger.open() > 0 || !self.flushes.is_empty()) && self.settle_turn(healed)? {}
         self.expect_settled("after everything was healed")?;
         // A fresh record for each partition.
         for topic in 0..self.names.len() {
@@ -50,13 +51,19 @@ impl Engine<'_> {
         }
         self.flush();
         self.world.drain();
-        let limit = self.world.now() + self.settle_time();
+        let asked = self.world.now();
         let is_open = |engine: &Self| {
             engine.ledger.open() > 0 || !engine.flushes.is_empty() || !engine.backlog.is_empty()
         };
-        while is_open(self) && self.turn(limit)? {}
+        while is_open(self) && self.settle_turn(asked)? {}
         self.expect_settled("a fresh record")?;
         Ok(())
+    }
+
+    /// One turn of the time in which everything must be delivered: from `since`, or from when the
+    /// last pause that a broker asked for is over.
+    fn settle_turn(&mut self, since: Instant) -> Verdict<bool> {
+        self.turn(since.max(self.throttled) + self.settle_time())
     }
 
     fn expect_settled(&self, when: &str) -> Verdict {
@@ -135,8 +142,9 @@ impl Engine<'_> {
         let setup = config.socket_connection_setup_timeout_max;
         let conditions = &self.script.network;
         let network = conditions.latency.0 + 8 * conditions.jitter.0 + conditions.tail.0;
-        let time = config.request_timeout
-            + setup
+        // Metadata may be asked for on one dead connection after the other.
+        let brokers = self.script.brokers.unsigned_abs();
+        let time = (config.request_timeout + setup) * (brokers + 1)
             + 2 * (retry + reconnect + retry)
             + 10 * Duration::from_micros(network)
             + 4 * self.lateness();

@@ -3,6 +3,7 @@
 use super::engine::Engine;
 use super::ledger::Told;
 use super::script::Script;
+use super::story::Story;
 use super::verdict::{Failure, Oracle};
 use producer_proto::{ConfigError, Instant, Persistence};
 use std::any::Any;
@@ -53,7 +54,21 @@ impl Report {
 /// # Errors
 /// The script's settings are not valid.
 pub fn run(script: &Script) -> Result<Report, ConfigError> {
+    Ok(carry_out(Engine::new(script)?).0)
+}
+
+/// The same as [`run()`]; of a run that fails it also gives the story: the last lines of what
+/// happened to the partition in question.
+///
+/// # Errors
+/// The script's settings are not valid.
+pub fn run_and_tell(script: &Script) -> Result<(Report, Vec<String>), ConfigError> {
     let mut engine = Engine::new(script)?;
+    engine.story = Some(Story::default());
+    Ok(carry_out(engine))
+}
+
+fn carry_out(mut engine: Engine<'_>) -> (Report, Vec<String>) {
     let result = catch_unwind(AssertUnwindSafe(|| engine.run()));
     let now = engine.world.now();
     let failure = match result {
@@ -81,7 +96,11 @@ pub fn run(script: &Script) -> Result<Report, ConfigError> {
             Some((_, Told::Failed { .. })) => report.in_doubt += 1,
         }
     }
-    Ok(report)
+    let story = match (&report.failure, &engine.story) {
+        (Some(failure), Some(story)) => story.about(failure),
+        _ => Vec::new(),
+    };
+    (report, story)
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

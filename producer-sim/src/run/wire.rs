@@ -6,6 +6,7 @@ use super::verdict::{Failure, Oracle};
 use crate::Instant;
 use crate::records::{Batch, BatchHeader};
 use bytes::{Buf, Bytes};
+use kafka_protocol::messages::produce_response::NodeEndpoint;
 use kafka_protocol::messages::{
     ApiKey, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseKind,
 };
@@ -38,6 +39,15 @@ pub(crate) struct Sent {
     pub(crate) batches: Vec<SentBatch>,
 }
 
+#[cfg(test)]
+impl Sent {
+    /// A Produce request of the newest version.
+    pub(crate) fn produce(conn: ConnectionId, batches: Vec<SentBatch>) -> Self {
+        let (api, version) = (ApiKey::Produce, 13);
+        Self { conn, api, version, correlation: 0, acks: Some((-1, 1_000)), batches }
+    }
+}
+
 /// A partition's part of the answer to a Produce request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PartitionAnswer {
@@ -45,7 +55,7 @@ pub(crate) struct PartitionAnswer {
     pub(crate) partition: i32,
     pub(crate) code: i16,
     pub(crate) base_offset: i64,
-    /// Leader and epoch, where the answer names them.
+    /// Leader and epoch, where the answer names them with an address.
     pub(crate) hint: Option<(i32, i32)>,
 }
 
@@ -219,12 +229,16 @@ impl Wire {
             let Some(index) = self.topic(id, &topic.name) else { continue };
             answers.extend(topic.partition_responses.iter().map(|answer| {
                 let leader = &answer.current_leader;
+                let has_address = |node: &NodeEndpoint| node.node_id == leader.leader_id;
                 PartitionAnswer {
                     topic: index,
                     partition: answer.index,
                     code: answer.error_code,
                     base_offset: answer.base_offset,
-                    hint: (leader.leader_id.0 >= 0)
+                    hint: response
+                        .node_endpoints
+                        .iter()
+                        .any(has_address)
                         .then_some((leader.leader_id.0, leader.leader_epoch)),
                 }
             }));

@@ -145,10 +145,9 @@ impl World {
 
     /// The process stands still: nothing reaches the producer before `awake`.
     pub(crate) fn suspend(&mut self, awake: Instant) {
-        let since = self.asleep.map_or(self.now, |_| self.slept_since);
-        self.slept_since = since;
-        self.asleep = self.asleep.max(Some(awake));
-        self.longest_sleep = self.longest_sleep.max(awake - since);
+        let before = self.asleep_until().unwrap_or(self.now);
+        self.slept = self.slept.saturating_add(awake - before);
+        self.asleep = Some(awake.max(before));
     }
 
     /// When the process goes on, if it stands still.
@@ -156,9 +155,9 @@ impl World {
         self.asleep.filter(|awake| *awake > self.now)
     }
 
-    /// The longest time for which the process stood still.
+    /// For how long the process stood still, in all.
     pub(crate) fn slept(&self) -> Duration {
-        self.longest_sleep
+        self.slept
     }
 
     /// Lets time pass in which nothing happens.

@@ -84,8 +84,7 @@ pub struct World {
     driver: Driver,
     /// Until when the process stands still.
     asleep: Option<Instant>,
-    slept_since: Instant,
-    longest_sleep: Duration,
+    slept: Duration,
     /// How late the timeout of this moment is noticed.
     lateness: Option<(Instant, Duration)>,
     /// What the first connection of this producer is called here: ids of producers that died are
@@ -141,8 +140,7 @@ impl World {
             trace: 0,
             driver: Driver::default(),
             asleep: None,
-            slept_since: now,
-            longest_sleep: Duration::ZERO,
+            slept: Duration::ZERO,
             lateness: None,
             first_conn: 0,
             next_dial: 0,
@@ -222,8 +220,9 @@ impl World {
                 let conn = self.global(conn);
                 self.mix(3, conn.0);
                 self.see(|| Seen::Close { conn });
-                let ending = self.network.links.get(&conn).map(|link| link.ending);
-                let again = ending.is_none_or(|end| end == Some(DisconnectReason::Requested));
+                // It may have been told, before this was taken, that the connection is gone.
+                let Some(link) = self.network.links.get(&conn) else { return };
+                let again = link.ending == Some(DisconnectReason::Requested);
                 assert!(!again, "{conn} is closed already");
                 // Unless the network has its own way, what the socket took is still sent.
                 let fate = self.network.fate_of_close(conn);

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use producer_proto::Event;
-use producer_sim::{ApiKey, NewRecord, ResponseError, Rule, TopicConfig, World};
+use producer_sim::{ApiKey, NewRecord, Reach, ResponseError, Rule, TopicConfig, World};
 use std::time::Duration;
 
 #[test]
@@ -30,6 +30,19 @@ fn met_02_new_topic_asks_only_for_itself() {
     assert_eq!(asked[0].metadata_topics().unwrap(), ["x"]);
     world.assert_clean();
     world.assert_exactly_once();
+}
+
+#[test]
+fn a_topic_that_is_waited_for_through_a_long_outage_is_not_forgotten() {
+    let mut world = World::new(cluster(1, 1), config()).unwrap();
+    world.set_broker_reach(1, Reach::BlackHole);
+    let record = NewRecord { topic: "t", value: Some(b"v"), ..NewRecord::default() };
+    world.try_push(&record).unwrap_err();
+    world.run_for(secs(400));
+    world.set_broker_reach(1, Reach::Normal);
+    world.run_for(secs(60));
+    assert!(world.events().any(|(_, event)| matches!(event, Event::TopicReady(_))));
+    world.try_push(&record).unwrap();
 }
 
 #[test]

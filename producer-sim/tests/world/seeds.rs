@@ -1,6 +1,6 @@
 //! Whole runs from seeds.
 
-use producer_sim::run::{Profile, Script, Seed, Size, run};
+use producer_sim::run::{Oracle, Profile, Script, Seed, Size, run, run_and_tell, shrink};
 
 fn script(seed: u64) -> Script {
     Script::draw(&mut Seed(seed), Profile::Honest, Size::Short)
@@ -46,4 +46,40 @@ fn a_text_that_is_no_script_says_why() {
         let error = text.parse::<Script>().unwrap_err().to_string();
         assert!(error.to_lowercase().contains(why), "{text}: {error}");
     }
+}
+
+/// Scripts that once broke a promise, or were once taken for such.
+#[test]
+fn kept_scripts_break_no_promise() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scripts");
+    let mut replayed = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let script: Script = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+        let report = run(&script).unwrap();
+        assert_eq!(report.failure, None, "{}", path.display());
+        replayed += 1;
+    }
+    assert!(replayed >= 3, "{replayed} scripts in {folder}");
+}
+
+#[test]
+fn a_failing_script_is_made_small_and_told() {
+    // A broker that lies: it says INVALID_RECORD of batches that it has appended.
+    let text = "(brokers: 2, topics: [(partitions: 1)], network: (latency: 300), steps: [
+        (0, Fault(Refuse(topic: 0, partition: 0, code: 87, after: true, times: 1000))),
+        (5, Do(Flush)),
+        (10000, Do(Push(topic: 0, to: Any, size: 30))),
+        (20000, Fault(Reset(broker: 1, fate: No))),
+        (30000, Do(Push(topic: 0, to: Key(3), size: 30, count: 5))),
+    ])";
+    let script: Script = text.parse().unwrap();
+    let failure = run(&script).unwrap().failure.unwrap();
+    assert_eq!(failure.oracle, Oracle::NotPersisted, "{failure}");
+    let small = shrink(&script, &failure, 1_000);
+    assert!(small.steps.len() <= 3, "{small}");
+    let again: Script = small.to_string().parse().unwrap();
+    let (report, story) = run_and_tell(&again).unwrap();
+    assert_eq!(report.failure.unwrap().oracle, Oracle::NotPersisted);
+    assert!(story.iter().any(|line| line.contains("INVALID_RECORD")), "{story:#?}");
 }

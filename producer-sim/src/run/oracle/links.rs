@@ -29,6 +29,8 @@ struct Link {
     address: (String, u16),
     state: State,
     requests: u64,
+    /// A newer connection to the same broker has taken its place.
+    is_old: bool,
 }
 
 pub(crate) struct Links {
@@ -56,6 +58,11 @@ impl Links {
         self.links.get(&conn)?.broker
     }
 
+    /// Whether what still arrives on it is of no interest to the producer.
+    pub(crate) fn is_closing(&self, conn: ConnectionId) -> bool {
+        self.links.get(&conn).is_some_and(|link| link.state == State::Closing)
+    }
+
     pub(crate) fn connect(
         &mut self,
         at: Instant,
@@ -73,10 +80,21 @@ impl Links {
             let is_same = link.broker == broker && (broker.is_some() || link.address == address);
             is_same && link.state != State::Closing
         };
-        if let Some((other, link)) = self.links.iter().find(open) {
+        // A broker that moved, or was gone for a while, may have an old connection that only waits
+        // for its last answers.
+        let mut others = self.links.iter().filter(open);
+        if let Some((other, link)) = others.next()
+            && (link.is_old || link.requests < 2 || others.next().is_some())
+        {
             return fail(format!("{conn} to {broker:?} beside {other}: {link:?}"));
         }
-        self.links.insert(conn, Link { broker, address, state: State::Opening, requests: 0 });
+        for link in self.links.values_mut().filter(|link| link.broker == broker) {
+            link.is_old |= broker.is_some();
+        }
+        self.links.insert(
+            conn,
+            Link { broker, address, state: State::Opening, requests: 0, is_old: false },
+        );
         Ok(())
     }
 
@@ -103,6 +121,10 @@ impl Links {
         let Some(link) = self.links.get_mut(&conn).filter(|link| link.state == State::Up) else {
             return fail(Oracle::Connections, format!("{:?} on {conn}, which is not up", sent.api));
         };
+        if link.is_old {
+            let what = format!("{:?} on {conn}, which was replaced", sent.api);
+            return fail(Oracle::Connections, what);
+        }
         link.requests += 1;
         if (link.requests == 1) != (sent.api == ApiKey::ApiVersions) && link.requests < 3 {
             // A broker that does not speak our version is asked a second time.

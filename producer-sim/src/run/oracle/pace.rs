@@ -46,6 +46,10 @@ pub(crate) struct Pace {
     metadata: VecDeque<Instant>,
     /// When an attempt of a partition's batch was refused for a reason that only time can cure.
     refused: BTreeMap<(usize, i32), (Instant, u64)>,
+    /// The latest leader epoch of each partition.
+    epochs: BTreeMap<(usize, i32), i32>,
+    /// What was known when a batch was handed out last, by its digest.
+    epochs_sent: BTreeMap<u64, Option<i32>>,
 }
 
 /// Errors that say nothing about leaders: trying again at once would be of no use.
@@ -60,6 +64,8 @@ impl Pace {
             throttled: BTreeMap::new(),
             metadata: VecDeque::new(),
             refused: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            epochs_sent: BTreeMap::new(),
         }
     }
 
@@ -132,6 +138,8 @@ impl Pace {
         }
         for batch in &sent.batches {
             let key = (batch.topic, batch.partition);
+            let epoch = self.epochs.get(&key).copied();
+            self.epochs_sent.insert(batch.digest, epoch);
             if let Some((refused, digest)) = self.refused.get(&key)
                 && *digest == batch.digest
                 && at + self.backoffs.tick < *refused + least(self.backoffs.retry)
@@ -158,12 +166,27 @@ impl Pace {
             let until = self.throttled.entry(answered.conn).or_default();
             *until = (*until).max(at + answered.throttle);
         }
+        if let Said::Metadata(leaders, _) = &answered.said {
+            // A new leader is tried at once.
+            for new in leaders {
+                let key = (new.topic, new.partition);
+                if self.epochs.insert(key, new.epoch).is_some_and(|epoch| epoch != new.epoch) {
+                    self.refused.remove(&key);
+                }
+            }
+        }
         let Said::Produce(answers) = &answered.said else { return };
         for answer in answers.iter().filter(|answer| ONLY_TIME_HELPS.contains(&answer.code)) {
             let same = |batch: &&crate::run::wire::SentBatch| {
                 (batch.topic, batch.partition) == (answer.topic, answer.partition)
             };
-            if let Some(batch) = request.batches.iter().find(same) {
+            let batch = request.batches.iter().find(same);
+            // Where a newer leader has become known since, there is nothing to wait for.
+            let epoch = self.epochs.get(&(answer.topic, answer.partition)).copied();
+            let is_current = |batch: &&crate::run::wire::SentBatch| {
+                self.epochs_sent.get(&batch.digest) == Some(&epoch)
+            };
+            if let Some(batch) = batch.filter(is_current) {
                 self.refused.insert((answer.topic, answer.partition), (at, batch.digest));
             }
         }

@@ -24,6 +24,11 @@ struct Stamp {
 }
 
 impl Stamp {
+    fn brief(&self) -> String {
+        let Self { count, open, ambiguous, acknowledged, .. } = self;
+        format!("{count} records, open {open}, ambiguous {ambiguous}, acknowledged {acknowledged}")
+    }
+
     fn is_absent(&self) -> bool {
         self.open == 0 && !self.ambiguous && !self.acknowledged
     }
@@ -83,10 +88,13 @@ impl Stamps {
             && let Some((other, at_base)) = self.of_record.get(first)
             && (*other, *at_base) != (chain, base)
             && let Some(stamp) = self.chains.get(other).and_then(|chain| chain.get(at_base))
+            && stamp.records.contains(first)
             && !stamp.is_absent()
         {
-            let what =
-                format!("had {other:?} sequence {at_base}, which may be in the log: {stamp:?}");
+            let what = format!(
+                "had {other:?} sequence {at_base}, which may be in the log: {}",
+                stamp.brief()
+            );
             return fail(Oracle::StampLaw, what);
         }
         let stamps = self.chains.entry(chain).or_default();
@@ -102,7 +110,7 @@ impl Stamps {
         };
         if let Some((other, stamp)) = stamps.iter().find(|(other, stamp)| taken((other, stamp))) {
             let oracle = if *other == base { Oracle::FrozenStamp } else { Oracle::StampLaw };
-            return fail(oracle, format!("{base}..{end} is taken by {other}: {stamp:?}"));
+            return fail(oracle, format!("{base}..{end} is taken by {other}: {}", stamp.brief()));
         }
         // What was refused gives its numbers back, as when a batch is split.
         stamps.retain(|other, stamp| *other >= end || other.wrapping_add(stamp.count) <= base);

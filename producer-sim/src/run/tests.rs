@@ -1,0 +1,274 @@
+//! Each oracle can fail: it is shown a world in which its promise is broken.
+
+use super::audit::{Log, Promises, audit};
+use super::content::{self, RecordNumber, digest, write_value};
+use super::ledger::{Entry, Ledger, Told, judge_time};
+use super::oracle::{Backoffs, Leaders, Limits, Links, Pace, Stamps};
+use super::script::To;
+use super::verdict::{Failure, Oracle};
+use super::wire::{Answered, PartitionAnswer, PartitionLeader, Said, Sent, SentBatch};
+use crate::Instant;
+use crate::records::{BatchHeader, LogRecord};
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+use producer_proto::{BatchId, ConnectionId, Persistence, Receipt, Uuid};
+use std::time::Duration;
+
+const NOW: Instant = Instant::from_millis(1_000);
+
+fn value(append: u32) -> Vec<u8> {
+    let mut value = Vec::new();
+    write_value(RecordNumber { instance: 0, append }, 20, &mut value);
+    value
+}
+
+/// A ledger with three records in a batch for partition 0 of topic 0, each sent once.
+fn ledger() -> Ledger {
+    let mut ledger = Ledger::new(false);
+    ledger.new_instance();
+    for index in 0..3 {
+        let number = ledger.next_number();
+        let entry = Entry {
+            number,
+            topic: 0,
+            to: To::Partition(0),
+            due_partition: Some(0),
+            digest: digest(None, Some(&value(index)), [].into_iter()),
+            timestamp: 5,
+            at: Instant::ZERO,
+            receipt: Receipt { batch: BatchId(0), index },
+            partition: None,
+            told: None,
+            attempts: 1,
+        };
+        ledger.accept(entry).unwrap();
+    }
+    ledger
+}
+
+fn delivered(ledger: &mut Ledger, range: std::ops::Range<u32>) -> Result<Vec<usize>, Failure> {
+    let first = i64::from(range.start);
+    ledger.tell(NOW, BatchId(0), &range, 0, |i| Told::Delivered {
+        offset: Some(first + i64::from(i)),
+    })
+}
+
+fn record(offset: i64, append: u32) -> LogRecord {
+    let value = Some(Bytes::from(value(append)));
+    LogRecord { offset, timestamp: 5, key: None, value, headers: Vec::new() }
+}
+
+fn log(records: Vec<LogRecord>) -> Vec<Log> {
+    vec![Log { topic: 0, partition: 0, records }]
+}
+
+fn whole() -> Vec<LogRecord> {
+    (0..3).map(|i| record(i64::from(i), i)).collect()
+}
+
+fn breaks(ledger: &Ledger, records: Vec<LogRecord>) -> Option<Oracle> {
+    let promises = Promises { idempotent: true, durable: true, ..Promises::default() };
+    audit(NOW, ledger, &log(records), &promises).err().map(|failure| failure.oracle)
+}
+
+#[test]
+fn the_audit_finds_what_is_lost_doubled_out_of_order_foreign_or_changed() {
+    let mut ledger = ledger();
+    delivered(&mut ledger, 0..3).unwrap();
+    assert_eq!(breaks(&ledger, whole()), None);
+    assert_eq!(breaks(&ledger, whole()[..2].to_vec()), Some(Oracle::NothingLost));
+    let mut doubled = whole();
+    doubled.push(record(3, 2));
+    assert_eq!(breaks(&ledger, doubled), Some(Oracle::NoDuplicate));
+    assert_eq!(breaks(&ledger, vec![record(0, 1), record(1, 0)]), Some(Oracle::Order));
+    let mut foreign = whole();
+    foreign[1].value = Some(Bytes::from_static(b"nobody's"));
+    assert_eq!(breaks(&ledger, foreign), Some(Oracle::NothingInvented));
+    let mut changed = whole();
+    changed[1].headers.push(("a".to_owned(), None));
+    assert_eq!(breaks(&ledger, changed), Some(Oracle::NothingInvented));
+    let mut late = whole();
+    late[2].timestamp += 1;
+    assert_eq!(breaks(&ledger, late), Some(Oracle::NothingInvented));
+    let elsewhere = vec![Log { topic: 0, partition: 1, records: whole() }];
+    let promises = Promises { idempotent: true, durable: true, ..Promises::default() };
+    let failure = audit(NOW, &ledger, &elsewhere, &promises).unwrap_err();
+    assert_eq!(failure.oracle, Oracle::RightPlace);
+}
+
+#[test]
+fn the_ledger_takes_one_outcome_each_in_order_and_at_the_right_place() {
+    let mut twice = ledger();
+    delivered(&mut twice, 0..1).unwrap();
+    assert_eq!(delivered(&mut twice, 0..1).unwrap_err().oracle, Oracle::OneOutcome);
+    assert_eq!(delivered(&mut ledger(), 3..4).unwrap_err().oracle, Oracle::OneOutcome);
+    assert_eq!(delivered(&mut ledger(), 1..1).unwrap_err().oracle, Oracle::OneOutcome);
+    let mut turned = ledger();
+    delivered(&mut turned, 1..2).unwrap();
+    assert_eq!(delivered(&mut turned, 0..1).unwrap_err().oracle, Oracle::OutcomeOrder);
+    let elsewhere =
+        ledger().tell(NOW, BatchId(0), &(0..1), 1, |_| Told::Delivered { offset: None });
+    assert_eq!(elsewhere.unwrap_err().oracle, Oracle::RightPlace);
+    assert_eq!(content::read_value(&value(2)).unwrap().append, 2);
+}
+
+#[test]
+fn an_outcome_may_not_come_late() {
+    let mut ledger = ledger();
+    delivered(&mut ledger, 0..1).unwrap();
+    let entry = &ledger.entries[0];
+    let ms = Duration::from_millis;
+    assert_eq!(judge_time(entry, ms(1_000), ms(0), false), Ok(()));
+    assert_eq!(judge_time(entry, ms(900), ms(100), false), Ok(()));
+    let failure = judge_time(entry, ms(900), ms(99), false).unwrap_err();
+    assert_eq!(failure.oracle, Oracle::Deadlines);
+    assert!(!matches!(
+        entry.told,
+        Some((_, Told::Failed { persistence: Persistence::NotPersisted, .. }))
+    ));
+}
+
+fn batch(epoch: i16, base: i32, count: i32, digest: u64) -> SentBatch {
+    let header = BatchHeader {
+        base_offset: 0,
+        batch_length: 100,
+        partition_leader_epoch: -1,
+        magic: 2,
+        crc: 0,
+        attributes: 0,
+        last_offset_delta: count - 1,
+        base_timestamp: 0,
+        max_timestamp: 0,
+        producer_id: 7,
+        producer_epoch: epoch,
+        base_sequence: base,
+        count,
+    };
+    let number = |append| RecordNumber { instance: 0, append: append as u32 };
+    let records = (0..count).map(|i| number(digest as i32 * 100 + i)).collect();
+    SentBatch { topic: 0, partition: 0, header, digest, records }
+}
+
+fn sent(batches: Vec<SentBatch>) -> Sent {
+    Sent::produce(ConnectionId(0), batches)
+}
+
+fn answered(request: &Sent, code: i16) -> Answered {
+    let answer = PartitionAnswer { topic: 0, partition: 0, code, base_offset: 0, hint: None };
+    let said = Said::Produce(vec![answer]);
+    Answered { conn: ConnectionId(0), request: request.clone(), throttle: Duration::ZERO, said }
+}
+
+#[test]
+fn stamps_are_frozen_contiguous_and_never_go_back() {
+    let breaks = |answer: Option<i16>, first: SentBatch, second: SentBatch| {
+        let mut stamps = Stamps::default();
+        let request = sent(vec![first]);
+        stamps.sent(NOW, &request).unwrap();
+        if let Some(code) = answer {
+            stamps.answered(&answered(&request, code));
+        }
+        stamps.sent(NOW, &sent(vec![second])).err().map(|failure| failure.oracle)
+    };
+    let first = || batch(0, 0, 3, 1);
+    assert_eq!(breaks(None, first(), first()), None, "sent again");
+    assert_eq!(breaks(None, first(), batch(0, 3, 1, 2)), None, "the next");
+    assert_eq!(breaks(None, first(), batch(0, 0, 3, 2)), Some(Oracle::FrozenStamp));
+    assert_eq!(breaks(Some(19), first(), batch(0, 0, 3, 2)), None, "it was refused");
+    assert_eq!(breaks(Some(7), first(), batch(0, 0, 3, 2)), Some(Oracle::FrozenStamp), "in doubt");
+    assert_eq!(breaks(None, first(), batch(0, 4, 1, 2)), Some(Oracle::StampLaw), "a gap");
+    assert_eq!(breaks(None, first(), batch(0, 2, 1, 2)), Some(Oracle::StampLaw), "an overlap");
+    assert_eq!(breaks(None, first(), batch(1, 1, 1, 2)), Some(Oracle::StampLaw), "begins with 1");
+    assert_eq!(breaks(None, first(), batch(1, 0, 3, 1)), Some(Oracle::StampLaw), "two stamps");
+    assert_eq!(breaks(None, batch(1, 0, 3, 1), batch(0, 0, 1, 2)), Some(Oracle::StampLaw), "back");
+}
+
+#[test]
+fn no_produce_goes_to_a_broker_that_has_denied_or_is_known_not_to_lead() {
+    let mut leaders = Leaders::default();
+    let leader = |leader, epoch| PartitionLeader {
+        topic: 0,
+        topic_id: Uuid([1; 16]),
+        partition: 0,
+        leader,
+        epoch,
+    };
+    let request = sent(vec![batch(0, 0, 1, 1)]);
+    let metadata = |leader| {
+        let mut answer = answered(&request, 0);
+        answer.said = Said::Metadata(vec![leader], Vec::new());
+        answer
+    };
+    leaders.answered(Some(1), &metadata(leader(1, 3)));
+    assert_eq!(leaders.sent(NOW, Some(1), &request), Ok(()));
+    assert_eq!(leaders.sent(NOW, Some(2), &request).unwrap_err().oracle, Oracle::Freshness);
+    leaders.answered(Some(1), &metadata(leader(2, 2)));
+    assert_eq!(leaders.sent(NOW, Some(1), &request), Ok(()), "older metadata changes nothing");
+    leaders.answered(Some(1), &answered(&request, 6));
+    assert_eq!(leaders.sent(NOW, Some(1), &request).unwrap_err().oracle, Oracle::Freshness);
+}
+
+#[test]
+fn connections_are_one_per_broker_and_stay_within_their_limits() {
+    let limits = Limits { in_flight: 2, acks: -1, timeout_ms: 1_000 };
+    let mut links = Links::new(limits);
+    links.name("a", 1);
+    let connect = |links: &mut Links, n, host| {
+        links.connect(NOW, ConnectionId(n), (host, 1), Some(1)).map_err(|failure| failure.oracle)
+    };
+    assert_eq!(connect(&mut links, 0, "b"), Err(Oracle::Connections), "nobody named it");
+    assert_eq!(connect(&mut links, 0, "a"), Ok(()));
+    assert_eq!(connect(&mut links, 1, "a"), Err(Oracle::Connections), "a second one");
+    let mut request = sent(vec![batch(0, 0, 1, 1)]);
+    request.acks = Some((-1, 1_000));
+    let send = |links: &mut Links, request: &Sent, waiting| {
+        links.sent(NOW, request, waiting).map_err(|failure| failure.oracle)
+    };
+    assert_eq!(send(&mut links, &request, 1), Err(Oracle::Connections), "not up");
+    links.connected(ConnectionId(0));
+    assert_eq!(send(&mut links, &request, 1), Err(Oracle::Wire), "before ApiVersions");
+    let mut versions = sent(Vec::new());
+    (versions.api, versions.acks) = (ApiKey::ApiVersions, None);
+    assert_eq!(connect(&mut links, 0, "a"), Err(Oracle::Connections));
+    links.gone(ConnectionId(0));
+    connect(&mut links, 0, "a").unwrap();
+    links.connected(ConnectionId(0));
+    assert_eq!(send(&mut links, &versions, 1), Ok(()));
+    assert_eq!(send(&mut links, &request, 2), Ok(()));
+    assert_eq!(send(&mut links, &request, 3), Err(Oracle::Wire), "too many in flight");
+    request.acks = Some((1, 1_000));
+    assert_eq!(send(&mut links, &request, 1), Err(Oracle::Wire), "other acks");
+    links.close(ConnectionId(0));
+    assert_eq!(send(&mut links, &request, 1), Err(Oracle::Connections), "closed");
+}
+
+#[test]
+fn backoff_and_throttle_are_kept() {
+    let ms = Duration::from_millis;
+    let backoffs = Backoffs {
+        retry: ms(100),
+        reconnect: ms(50),
+        reconnect_max: ms(1_000),
+        tick: ms(0),
+        topics: 1,
+    };
+    let mut pace = Pace::new(backoffs);
+    let dial = |pace: &mut Pace, at, n| {
+        pace.connect(NOW + ms(at), ConnectionId(n), ("a", 1), Some(1)).map_err(|f| f.oracle)
+    };
+    assert_eq!(dial(&mut pace, 0, 0), Ok(()));
+    pace.gone(NOW, ConnectionId(0));
+    assert_eq!(dial(&mut pace, 30, 1), Err(Oracle::Rates));
+    assert_eq!(dial(&mut pace, 40, 1), Ok(()));
+    pace.gone(NOW + ms(40), ConnectionId(1));
+    assert_eq!(dial(&mut pace, 100, 2), Err(Oracle::Rates), "it doubles");
+    let request = sent(vec![batch(0, 0, 1, 1)]);
+    assert_eq!(pace.sent(NOW, &request), Ok(()));
+    let mut refused = answered(&request, 19);
+    refused.throttle = ms(300);
+    pace.answered(NOW, &refused);
+    assert_eq!(pace.sent(NOW + ms(200), &request).unwrap_err().oracle, Oracle::Throttle);
+    pace.gone(NOW, ConnectionId(0));
+    assert_eq!(pace.sent(NOW + ms(50), &request).unwrap_err().oracle, Oracle::Rates);
+    assert_eq!(pace.sent(NOW + ms(100), &request), Ok(()));
+}
