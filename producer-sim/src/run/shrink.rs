@@ -99,7 +99,8 @@ impl Shrinker {
         for name in self.best.settings.keys().cloned().collect::<Vec<_>>() {
             self.change(|script| drop(script.settings.remove(&name)));
         }
-        while self.best.topics.len() > 1 && self.change(|script| drop(script.topics.pop())) {}
+        while self.best.topics.len() > 1 && self.change(|s| s.topics.truncate(s.topics.len() - 1)) {
+        }
         for topic in 0..self.best.topics.len() {
             self.change(|script| script.topics[topic] = Default::default());
             for fewer in [1, 2, 3, 6] {
