@@ -4,7 +4,7 @@ use super::audit::{Log, Promises};
 use super::content::LEAST_VALUE;
 use super::ledger::Ledger;
 use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Stamps};
-use super::script::{Act, Profile, Script, To, TopicShape};
+use super::script::{Act, Script, To, TopicShape};
 use super::story::Story;
 use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
@@ -75,7 +75,7 @@ impl<'a> Engine<'a> {
         let mut cluster = Cluster::new(shape);
         let names: Vec<_> = (0..script.topics.len()).map(Script::topic_name).collect();
         let mut promises = Promises {
-            idempotent: script.profile != Profile::Plain,
+            idempotent: config.enable_idempotence != Some(false),
             durable: config.acks != Acks::None,
             ..Promises::default()
         };
