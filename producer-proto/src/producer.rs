@@ -449,8 +449,11 @@ impl Producer {
         self.drive_producer_id();
         self.finish_flushes();
         while let Some(lane) = self.budget.take_writable() {
-            let lane = self.public_lane(lane);
-            self.events.push_back(Event::Writable { lane });
+            // Memory that comes back after the end is of no use to anybody.
+            if self.phase != Phase::Closed {
+                let lane = self.public_lane(lane);
+                self.events.push_back(Event::Writable { lane });
+            }
         }
         self.finish_close();
         self.trim_deadlines();

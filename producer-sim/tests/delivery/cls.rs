@@ -285,6 +285,19 @@ fn cls_13_error_state_does_not_block_close() {
 }
 
 #[test]
+fn cls_13_nothing_is_told_after_closed_though_memory_comes_back() {
+    let mut config = config();
+    config.buffer_memory = 1_000;
+    let mut world = warm(1, 1, config);
+    world.deafen(1, true, true);
+    while world.try_push(&to(0, &[b'v'; 100])).is_ok() {}
+    close(&mut world, ms(30));
+    world.run_for(Duration::from_secs(60));
+    assert!(matches!(world.events().next_back(), Some((_, Event::Closed))));
+    assert_eq!(world.producer.stats().buffered_bytes, 0);
+}
+
+#[test]
 fn cls_14_failed_records_carry_no_plausible_garbage() {
     let mut world = warm(1, 1, config());
     refuse(&mut world, ResponseError::InvalidRecord);
