@@ -3,7 +3,7 @@
 use super::audit::{Log, Promises};
 use super::content::LEAST_VALUE;
 use super::ledger::Ledger;
-use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Stamps};
+use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Rest, Stamps};
 use super::script::{Act, Script, To, TopicShape};
 use super::story::Story;
 use super::verdict::{Failure, Oracle};
@@ -50,7 +50,7 @@ pub(super) struct Engine<'a> {
     pub(super) follow_ups: u32,
     pub(super) flushes: BTreeMap<FlushId, usize>,
     pub(super) closing: Option<Option<Instant>>,
-    pub(super) closed: bool,
+    pub(super) rest: Rest,
     pub(super) fatal: bool,
     /// Logs of topics that were deleted.
     pub(super) old_logs: Vec<Log>,
@@ -117,7 +117,7 @@ impl<'a> Engine<'a> {
             follow_ups: 0,
             flushes: BTreeMap::new(),
             closing: None,
-            closed: false,
+            rest: Rest::default(),
             fatal: false,
             old_logs: Vec::new(),
             promises,
@@ -136,7 +136,7 @@ impl<'a> Engine<'a> {
         self.ids.clear();
         self.flushes.clear();
         self.closing = None;
-        self.closed = false;
+        self.rest.new_instance();
         self.fatal = false;
         self.leaders.new_instance();
         self.links.new_instance();
@@ -150,6 +150,9 @@ impl<'a> Engine<'a> {
 
     /// The whole run.
     pub(super) fn run(&mut self) -> Verdict {
+        if self.script.first_sequence > 0 {
+            self.begin_sequences()?;
+        }
         if self.script.warm_up {
             self.warm_up()?;
         }
@@ -179,6 +182,20 @@ impl<'a> Engine<'a> {
 
     pub(super) fn conditions(&self) -> Conditions {
         Conditions { noise: self.script.noise, ..self.script.network.clone() }
+    }
+
+    /// Lets the sequences of all partitions that are there begin near their end.
+    fn begin_sequences(&mut self) -> Verdict {
+        // Everything works: there are metadata and a producer id long before.
+        self.run_until(self.world.now() + Duration::from_secs(1))?;
+        let first = self.script.first_sequence;
+        for (topic, &id) in self.ids.iter().enumerate() {
+            for partition in 0..self.world.producer.partition_count(id).unwrap_or(0) {
+                self.world.producer.begin_sequence_at(id, partition, first);
+                self.stamps.begin_at(topic, partition, first);
+            }
+        }
+        Ok(())
     }
 
     fn warm_up(&mut self) -> Verdict {

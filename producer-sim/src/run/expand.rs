@@ -78,7 +78,17 @@ fn shape(entropy: &mut dyn Entropy, profile: Profile) -> Script {
     let round_trip = 2 * (script.network.latency.0 + 4 * script.network.jitter.0) / 1_000 + 1;
     script.settings = settings(entropy, profile, round_trip);
     script.driver = driver(entropy);
+    script.first_sequence = first_sequence(entropy, profile);
     script
+}
+
+/// Near the end where sequences wrap, in some runs: no run is long enough to get there.
+fn first_sequence(entropy: &mut dyn Entropy, profile: Profile) -> i32 {
+    let mut dice = Dice::new(entropy, Stream::Shape, 5);
+    match profile == Profile::Honest && dice.one_in(6) {
+        true => i32::MAX - dice.log_uniform(0, 100) as i32,
+        false => 0,
+    }
 }
 
 fn topic_shape(entropy: &mut dyn Entropy, topic: u64, brokers: i32) -> TopicShape {

@@ -14,6 +14,7 @@ impl Engine<'_> {
         match seen {
             Seen::Connect { conn, host, port, broker } => {
                 self.note(at, || (Vec::new(), format!("{conn} to {broker:?} at {host}:{port}")));
+                self.rest.nothing_more(at, || format!("{conn} is dialled"))?;
                 self.links.connect(at, conn, (&host, port), broker)?;
                 self.pace.connect(at, conn, (&host, port), broker)?;
             }
@@ -44,6 +45,7 @@ impl Engine<'_> {
                 let sent = self.wire.sent(at, conn, frame)?;
                 let broker = self.links.broker(conn);
                 self.note(at, || story::request(broker, &sent));
+                self.rest.nothing_more(at, || format!("{:?} on {conn}", sent.api))?;
                 self.links.sent(at, &sent, self.wire.waiting_on(conn))?;
                 self.leaders.sent(at, broker, &sent)?;
                 self.pace.sent(at, &sent)?;
@@ -107,10 +109,7 @@ impl Engine<'_> {
     }
 
     fn event(&mut self, at: Instant, event: &Event) -> Verdict {
-        if self.closed {
-            let what = format!("{event:?} after the close");
-            return Err(Failure::new(Oracle::FlushAndClose, at, what));
-        }
+        self.rest.event(at, event)?;
         let indexes = match event {
             Event::Delivered { batch, records, base_offset, partition, .. } => {
                 self.ledger.tell(at, *batch, records, *partition, |i| Told::Delivered {
@@ -124,10 +123,6 @@ impl Engine<'_> {
                 })?
             }
             Event::Flushed(id) => return self.flushed(at, *id),
-            Event::Closed => {
-                self.closed = true;
-                return Ok(());
-            }
             Event::Fatal(_) => {
                 self.fatal = true;
                 return Ok(());
@@ -170,7 +165,9 @@ impl Engine<'_> {
             let what = format!("broker {}: {}", violation.broker, violation.what);
             return Err(Failure::new(Oracle::Wire, violation.at, what));
         }
-        let stats = self.world.producer.stats();
+        let producer = &self.world.producer;
+        self.rest.timer(now, producer.poll_timeout(), producer.timeout_reason())?;
+        let stats = producer.stats();
         // The parts of a batch that was split are beside it until its bytes are given back.
         let split = if stats.batches_split > 0 { 2 * self.largest_batch() } else { 0 };
         let bound = self.config.buffer_memory + split;

@@ -3,6 +3,7 @@
 use super::audit::{Log, audit};
 use super::content::LEAST_VALUE;
 use super::engine::{Engine, Verdict};
+use super::oracle::baseline;
 use super::script::To;
 use super::verdict::{Failure, Oracle};
 use crate::Instant;
@@ -31,8 +32,8 @@ impl Engine<'_> {
         if self.closing.is_some() || self.fatal {
             // A producer that was closed comes to its end; nothing can be sent any more.
             let limit = self.world.now() + self.delivery_timeout() + self.settle_time();
-            while !self.closed && self.closing.is_some() && self.turn(limit)? {}
-            if self.closing.is_some() && !self.closed {
+            while !self.rest.is_closed() && self.closing.is_some() && self.turn(limit)? {}
+            if self.closing.is_some() && !self.rest.is_closed() {
                 let what = format!("not closed, {} records open", self.ledger.open());
                 return Err(Failure::new(Oracle::Deadlines, self.world.now(), what));
             }
@@ -86,7 +87,8 @@ impl Engine<'_> {
 
     /// An hour without anything to do.
     pub(super) fn rest(&mut self) -> Verdict {
-        self.run_until(self.world.now() + REST)
+        self.run_until(self.world.now() + REST)?;
+        baseline(self.world.now(), self.world.producer.stats(), "with nothing left to do")
     }
 
     /// Closes, waits for the last late request, and holds the logs against the ledger.
@@ -96,17 +98,13 @@ impl Engine<'_> {
         self.world.drain();
         self.look()?;
         let limit = begin + self.settle_time();
-        while !self.closed && self.turn(limit)? {}
-        if !self.closed {
+        while !self.rest.is_closed() && self.turn(limit)? {}
+        if !self.rest.is_closed() {
             let what = "nothing was outstanding, and it does not close";
             return Err(Failure::new(Oracle::FlushAndClose, self.world.now(), what));
         }
         while self.turn(self.world.now() + REST)? {}
-        let stats = self.world.producer.stats();
-        if stats.buffered_bytes > 0 {
-            let what = format!("{} bytes buffered after the close", stats.buffered_bytes);
-            return Err(Failure::new(Oracle::Memory, self.world.now(), what));
-        }
+        baseline(self.world.now(), self.world.producer.stats(), "after the close")?;
         let mut logs = std::mem::take(&mut self.old_logs);
         for topic in 0..self.names.len() {
             logs.extend(self.logs_of(topic));

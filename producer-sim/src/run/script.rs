@@ -72,6 +72,10 @@ pub struct Script {
     /// Whether everything works until the first record of each topic was delivered. The times of
     /// the steps count from then.
     pub warm_up: bool,
+    /// Where the sequences of all partitions begin that are there at the beginning, from 0; near
+    /// [`i32::MAX`] they wrap. With 0, the default, the producer's usual beginning; else everything
+    /// works for a second before it all begins.
+    pub first_sequence: i32,
     /// What happens, ordered by time.
     pub steps: Vec<Step>,
 }
@@ -383,6 +387,9 @@ impl Script {
     fn check(&self) -> Result<(), String> {
         if !(1..=1_000).contains(&self.brokers) {
             return Err(format!("brokers: {} is not in 1..=1000", self.brokers));
+        }
+        if self.first_sequence < 0 {
+            return Err(format!("first_sequence: {} is less than 0", self.first_sequence));
         }
         if self.topics.is_empty() {
             return Err("topics: there is none".to_owned());

@@ -3,7 +3,7 @@
 use super::audit::{Log, Promises, audit};
 use super::content::{self, RecordNumber, digest, write_value};
 use super::ledger::{Entry, Ledger, Told, judge_time};
-use super::oracle::{Backoffs, Leaders, Limits, Links, Pace, Stamps};
+use super::oracle::{Backoffs, Leaders, Limits, Links, Pace, Rest, Stamps, baseline};
 use super::script::To;
 use super::verdict::{Failure, Oracle};
 use super::wire::{Answered, PartitionAnswer, PartitionLeader, Said, Sent, SentBatch};
@@ -11,7 +11,7 @@ use crate::Instant;
 use crate::records::{BatchHeader, LogRecord};
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use producer_proto::{BatchId, ConnectionId, Persistence, Receipt, Uuid};
+use producer_proto::{BatchId, ConnectionId, Event, Persistence, Receipt, Stats, TimerKind, Uuid};
 use std::time::Duration;
 
 const NOW: Instant = Instant::from_millis(1_000);
@@ -181,6 +181,61 @@ fn stamps_are_frozen_contiguous_and_never_go_back() {
     assert_eq!(breaks(None, first(), batch(1, 1, 1, 2)), Some(Oracle::StampLaw), "begins with 1");
     assert_eq!(breaks(None, first(), batch(1, 0, 3, 1)), Some(Oracle::StampLaw), "two stamps");
     assert_eq!(breaks(None, batch(1, 0, 3, 1), batch(0, 0, 1, 2)), Some(Oracle::StampLaw), "back");
+}
+
+#[test]
+fn stamps_wrap_behind_the_largest_number() {
+    let breaks = |begins: bool, first: SentBatch, second: SentBatch| {
+        let mut stamps = Stamps::default();
+        if begins {
+            stamps.begin_at(0, 0, i32::MAX - 1);
+        }
+        stamps.sent(NOW, &sent(vec![first]))?;
+        stamps.sent(NOW, &sent(vec![second]))
+    };
+    let breaks =
+        |begins, first, second| breaks(begins, first, second).err().map(|failure| failure.oracle);
+    let first = || batch(0, i32::MAX - 1, 3, 1);
+    assert_eq!(breaks(true, first(), batch(0, 1, 2, 2)), None);
+    assert_eq!(breaks(true, first(), first()), None, "sent again");
+    assert_eq!(
+        breaks(true, batch(0, 0, 3, 1), batch(0, 3, 2, 2)),
+        None,
+        "another epoch came first"
+    );
+    assert_eq!(breaks(true, first(), batch(0, 0, 2, 2)), Some(Oracle::StampLaw), "an overlap");
+    assert_eq!(breaks(true, first(), batch(0, 2, 2, 2)), Some(Oracle::StampLaw), "a gap");
+    assert_eq!(
+        breaks(true, first(), batch(0, i32::MIN + 1, 2, 2)),
+        Some(Oracle::StampLaw),
+        "signed"
+    );
+    assert_eq!(
+        breaks(true, first(), batch(1, i32::MAX - 1, 2, 2)),
+        Some(Oracle::StampLaw),
+        "again"
+    );
+    assert_eq!(breaks(false, first(), batch(0, 1, 2, 2)), Some(Oracle::StampLaw), "unasked");
+}
+
+#[test]
+fn after_the_close_there_are_no_events_no_bytes_no_timers_and_no_memory() {
+    let mut rest = Rest::default();
+    let oracle = |result: Result<(), Failure>| result.err().map(|failure| failure.oracle);
+    assert_eq!(rest.timer(NOW, Some(NOW), Some(TimerKind::Linger)), Ok(()));
+    assert_eq!(rest.nothing_more(NOW, || "bytes".to_owned()), Ok(()));
+    assert_eq!(rest.event(NOW, &Event::Closed), Ok(()));
+    assert!(rest.is_closed());
+    assert_eq!(rest.timer(NOW, None, None), Ok(()));
+    let timer = rest.timer(NOW, Some(NOW), Some(TimerKind::Linger));
+    assert_eq!(oracle(timer), Some(Oracle::FlushAndClose));
+    let bytes = rest.nothing_more(NOW, || "bytes".to_owned());
+    assert_eq!(oracle(bytes), Some(Oracle::FlushAndClose));
+    assert_eq!(oracle(rest.event(NOW, &Event::Closed)), Some(Oracle::FlushAndClose));
+    let mut stats = Stats::default();
+    assert_eq!(baseline(NOW, &stats, "now"), Ok(()));
+    stats.buffered_bytes = 1;
+    assert_eq!(oracle(baseline(NOW, &stats, "now")), Some(Oracle::Memory));
 }
 
 #[test]

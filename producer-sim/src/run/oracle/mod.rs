@@ -4,10 +4,12 @@ mod errors;
 mod leaders;
 mod links;
 mod pace;
+mod rest;
 mod stamps;
 
 pub(crate) use errors::Errors;
 pub(crate) use leaders::Leaders;
 pub(crate) use links::{Limits, Links};
 pub(crate) use pace::{Backoffs, Pace};
+pub(crate) use rest::{Rest, baseline};
 pub(crate) use stamps::Stamps;

@@ -48,6 +48,10 @@ pub(crate) struct Stamps {
     chains: BTreeMap<Chain, BTreeMap<i32, Stamp>>,
     /// The latest epoch of each producer id in each partition.
     epochs: BTreeMap<(i64, usize, i32), i16>,
+    /// Partitions whose first chain may begin elsewhere than with 0, and where.
+    beginnings: BTreeMap<(usize, i32), i32>,
+    /// Where chains began; numbers within a chain are counted from there.
+    origins: BTreeMap<Chain, i32>,
     /// The latest stamp of each record.
     of_record: BTreeMap<RecordNumber, (Chain, i32)>,
 }
@@ -56,7 +60,20 @@ impl Stamps {
     /// A topic was created anew: brokers know nothing of its producers.
     pub(crate) fn forget(&mut self, topic: usize) {
         self.chains.retain(|chain, _| chain.2 != topic);
+        self.origins.retain(|chain, _| chain.2 != topic);
+        self.beginnings.retain(|place, _| place.0 != topic);
         self.epochs.retain(|key, _| key.1 != topic);
+    }
+
+    /// The next chain of a partition may begin with `first` as well as with 0.
+    pub(crate) fn begin_at(&mut self, topic: usize, partition: i32, first: i32) {
+        self.beginnings.insert((topic, partition), first);
+    }
+
+    /// The place of a sequence number in its chain. Numbers wrap behind [`i32::MAX`].
+    fn position(&self, chain: Chain, sequence: i32) -> i32 {
+        let origin = self.origins.get(&chain).copied().unwrap_or(0);
+        sequence.wrapping_sub(origin) & i32::MAX
     }
 
     pub(crate) fn sent(&mut self, at: Instant, sent: &Sent) -> Result<(), Failure> {
@@ -79,6 +96,14 @@ impl Stamps {
                 None => failure,
             })
         };
+        if base < 0 {
+            return fail(Oracle::StampLaw, "sequences are not negative".to_owned());
+        }
+        if !self.origins.contains_key(&chain) {
+            let beginning = self.beginnings.remove(&(batch.topic, batch.partition));
+            self.origins.insert(chain, beginning.filter(|first| *first == base).unwrap_or(0));
+        }
+        let base = self.position(chain, base);
         let latest = self.epochs.entry((id, batch.topic, batch.partition)).or_insert(epoch);
         if epoch < *latest {
             return fail(Oracle::StampLaw, format!("epoch {latest} was begun before"));
@@ -164,7 +189,8 @@ impl Stamps {
     fn find(&mut self, batch: &SentBatch) -> Option<&mut Stamp> {
         let header = &batch.header;
         let chain = (header.producer_id, header.producer_epoch, batch.topic, batch.partition);
-        let stamp = self.chains.get_mut(&chain)?.get_mut(&header.base_sequence)?;
+        let base = self.position(chain, header.base_sequence);
+        let stamp = self.chains.get_mut(&chain)?.get_mut(&base)?;
         (stamp.digest == batch.digest && Rc::ptr_eq(&stamp.records, &batch.records))
             .then_some(stamp)
     }
