@@ -19,6 +19,7 @@ pub(super) struct Tally {
     /// CPU time of the threads that ran.
     pub(super) cpu: Duration,
     faults: BTreeMap<&'static str, u64>,
+    marks: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -31,9 +32,8 @@ impl Tally {
         self.absent += report.absent;
         self.in_doubt += report.in_doubt;
         self.time += report.time;
-        for (name, times) in &report.faults {
-            *self.faults.entry(name).or_default() += times;
-        }
+        add(&mut self.faults, &report.faults);
+        add(&mut self.marks, &report.marks);
     }
 
     /// Speed and contents, in a line.
@@ -63,10 +63,53 @@ impl Tally {
             "{} records: {} delivered, {} certainly not, {} in doubt\n",
             self.records, self.delivered, self.absent, self.in_doubt,
         );
-        text += "faults:";
-        for (name, times) in &self.faults {
-            text += &format!("  {name} {times}");
-        }
+        text += "faults:\n";
+        text += &table(self.faults.iter());
+        let (hit, never): (Vec<_>, Vec<_>) = self.marks.iter().partition(|(_, hits)| **hits > 0);
+        text += &format!("coverage marks hit, {} of {}:\n", hit.len(), self.marks.len());
+        text += &table(hit.into_iter());
+        text += "never hit:";
+        let names = never.iter().map(|(name, _)| format!(" {name}"));
+        text += &names.collect::<Vec<_>>().join(",");
         text
+    }
+}
+
+fn add(sum: &mut BTreeMap<&'static str, u64>, more: &BTreeMap<&'static str, u64>) {
+    for (name, times) in more {
+        *sum.entry(name).or_default() += times;
+    }
+}
+
+/// Names and numbers, two pairs to a line.
+fn table<'a>(counts: impl Iterator<Item = (&'a &'static str, &'a u64)>) -> String {
+    let cells: Vec<_> = counts.map(|(name, times)| format!("  {times:>9}  {name:<42}")).collect();
+    let lines = cells.chunks(2).map(|pair| pair.concat().trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_what_was_hit_and_what_was_not() {
+        let script: producer_sim::run::Script = "(brokers: 1, topics: [()])".parse().unwrap();
+        let mut report = producer_sim::run::run(&script).unwrap();
+        report.marks = BTreeMap::from([("split", 2), ("duplicate", 0)]);
+        report.faults = BTreeMap::from([("reset", 3)]);
+        let mut tally = Tally::default();
+        tally.add(&report);
+        tally.add(&report);
+        let text = tally.summary();
+        assert!(text.starts_with("2 seeds, 0 failed"), "{text}");
+        for line in [
+            "          6  reset",
+            "marks hit, 1 of 2:",
+            "          4  split",
+            "never hit: duplicate",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
     }
 }

@@ -70,6 +70,7 @@ impl Engine<'_> {
                 super::planted::infect(&mut producer);
                 producer
             };
+            self.count_marks();
             self.world.replace_producer(producer);
             self.begin_instance();
         }

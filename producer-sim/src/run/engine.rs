@@ -56,6 +56,8 @@ pub(super) struct Engine<'a> {
     pub(super) old_logs: Vec<Log>,
     pub(super) promises: Promises,
     pub(super) faults: BTreeMap<&'static str, u64>,
+    /// Hits of coverage marks, in the producers that are gone.
+    pub(super) marks: BTreeMap<&'static str, u64>,
     /// Until when some broker has asked for a pause.
     pub(super) throttled: Instant,
     pub(super) turns: u64,
@@ -122,6 +124,7 @@ impl<'a> Engine<'a> {
             old_logs: Vec::new(),
             promises,
             faults: BTreeMap::new(),
+            marks: BTreeMap::new(),
             throttled: Instant::ZERO,
             turns: 0,
             story: None,
@@ -145,6 +148,13 @@ impl<'a> Engine<'a> {
         for name in &self.names {
             // The names are ours and valid.
             self.ids.extend(self.world.producer.topic(now, name));
+        }
+    }
+
+    /// Adds the coverage marks of the producer, which is about to go.
+    pub(super) fn count_marks(&mut self) {
+        for (mark, hits) in self.world.producer.marks().iter() {
+            *self.marks.entry(mark.name()).or_default() += hits;
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Report {
     pub in_doubt: u64,
     /// Faults, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Hits of every coverage mark of the producer, by name; 0 where a branch was not gone through.
+    pub marks: BTreeMap<&'static str, u64>,
 }
 
 impl Report {
@@ -75,6 +77,7 @@ fn carry_out(mut engine: Engine<'_>) -> (Report, Vec<String>) {
         Ok(verdict) => verdict.err(),
         Err(panic) => Some(Failure::new(Oracle::NoPanic, now, text_of(panic.as_ref()))),
     };
+    engine.count_marks();
     let mut report = Report {
         failure,
         trace: engine.world.trace_hash(),
@@ -85,6 +88,7 @@ fn carry_out(mut engine: Engine<'_>) -> (Report, Vec<String>) {
         absent: 0,
         in_doubt: 0,
         faults: std::mem::take(&mut engine.faults),
+        marks: std::mem::take(&mut engine.marks),
     };
     for entry in &engine.ledger.entries {
         match &entry.told {
