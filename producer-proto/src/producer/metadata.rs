@@ -256,7 +256,7 @@ impl Producer {
 
     /// Takes over the list of brokers; true when it was news.
     fn list_brokers(&mut self, response: &MetadataResponse) -> bool {
-        let usable: Vec<_> = response
+        let mut usable: Vec<_> = response
             .brokers
             .iter()
             .filter_map(|broker| Some((broker, usable_port(broker)?)))
@@ -265,6 +265,9 @@ impl Producer {
         if usable.is_empty() {
             return false;
         }
+        // A new broker may take the place of one that is out of the list, but not of one that comes
+        // back with this answer: its backoff would be forgotten.
+        usable.sort_by_key(|(broker, _)| self.nodes.by_broker(broker.node_id).is_none());
         let mut changed = false;
         let known: Vec<NodeIndex> = self.nodes.listed_brokers().collect();
         let mut listed = std::collections::BTreeSet::new();
