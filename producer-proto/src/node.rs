@@ -91,10 +91,12 @@ impl Node {
         }
     }
 
-    fn is_forgotten(&self) -> bool {
+    /// Whether nothing is known of it that may still be needed, its backoff included.
+    fn is_forgotten(&self, now: Instant) -> bool {
         self.id.is_some()
             && !self.is_listed
             && self.conn.is_none()
+            && self.retry_at <= now
             && self.leads == 0
             && self.ready.is_empty()
             && !self.is_dirty
@@ -119,7 +121,13 @@ impl Nodes {
 
     /// The node of that broker id, made if need be, listed and at that address. The second part
     /// tells whether it had another address before.
-    pub(crate) fn list_broker(&mut self, id: i32, host: Arc<str>, port: u16) -> (NodeIndex, bool) {
+    pub(crate) fn list_broker(
+        &mut self,
+        now: Instant,
+        id: i32,
+        host: Arc<str>,
+        port: u16,
+    ) -> (NodeIndex, bool) {
         if let Some(&index) = self.by_broker.get(&id) {
             let node = &mut self.list[index as usize];
             node.is_listed = true;
@@ -131,7 +139,7 @@ impl Nodes {
         }
         let node = Node::new(Some(BrokerId(id)), host, port);
         // A cluster that names ever new brokers must not make this table grow without end.
-        let index = match self.list.iter().position(Node::is_forgotten) {
+        let index = match self.list.iter().position(|node| node.is_forgotten(now)) {
             Some(index) => {
                 if let Some(old) = self.list[index].id {
                     self.by_broker.remove(&old.0);
@@ -185,16 +193,21 @@ mod tests {
     #[test]
     fn a_broker_keeps_its_node_when_its_address_moves_and_forgotten_nodes_are_used_again() {
         let mut nodes = Nodes::new(&[("seed".into(), 9092)]);
-        let (one, moved) = nodes.list_broker(1, "a".into(), 1);
+        let now = Instant::from_millis(1);
+        let (one, moved) = nodes.list_broker(now, 1, "a".into(), 1);
         assert!(!moved);
-        assert_eq!(nodes.list_broker(1, "b".into(), 1), (one, true));
+        assert_eq!(nodes.list_broker(now, 1, "b".into(), 1), (one, true));
         nodes[one].is_listed = false;
         nodes[one].leads = 1;
-        let (two, _) = nodes.list_broker(2, "c".into(), 1);
+        let (two, _) = nodes.list_broker(now, 2, "c".into(), 1);
         assert_ne!(two, one, "a partition still names it");
         nodes[one].leads = 0;
-        assert_eq!(nodes.list_broker(3, "d".into(), 1), (one, false));
+        nodes[one].retry_at = Instant::from_millis(2);
+        let (three, _) = nodes.list_broker(now, 3, "d".into(), 1);
+        assert_ne!(three, one, "its backoff is not over");
+        nodes[one].retry_at = now;
+        assert_eq!(nodes.list_broker(now, 4, "e".into(), 1), (one, false));
         assert_eq!(nodes.by_broker(1), None);
-        assert_eq!(nodes.listed_brokers().collect::<Vec<_>>(), [two, one]);
+        assert_eq!(nodes.listed_brokers().collect::<Vec<_>>(), [two, three, one]);
     }
 }

@@ -295,7 +295,7 @@ impl Producer {
 
     pub(super) fn list_broker(&mut self, id: i32, host: &std::sync::Arc<str>, port: u16) -> bool {
         let was_listed = self.nodes.by_broker(id).is_some_and(|node| self.nodes[node].is_listed);
-        let (node, moved) = self.nodes.list_broker(id, host.clone(), port);
+        let (node, moved) = self.nodes.list_broker(self.now, id, host.clone(), port);
         if moved {
             self.marks.hit(Mark::BrokerMoved);
             let state = &mut self.nodes[node];
