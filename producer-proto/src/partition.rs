@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::batch::sequence_reaches;
 use crate::batches::Batch;
 use crate::outstanding::Slot;
 use crate::{ErrorCode, Instant};
@@ -52,9 +53,13 @@ pub(crate) struct Sequence {
     /// A broker has refused the oldest stamp for a gap before it. All stamps are to be given up
     /// as soon as each is known not to be in the log.
     pub(crate) gap: bool,
+    /// Where the last gap begins: a batch in the log that stands before it says nothing about it.
+    pub(crate) gap_at: i32,
     /// A stamp was given up that may still land in the log, with others behind it: then these
     /// may land too, and their refusal now is no proof.
     pub(crate) open_hole: bool,
+    /// The last stamp that was given up so.
+    pub(crate) hole_at: i32,
     /// Offset of the last acknowledged record; -1 when unknown.
     pub(crate) last_offset: i64,
 }
@@ -67,7 +72,9 @@ impl Sequence {
         acknowledged: false,
         stale: false,
         gap: false,
+        gap_at: 0,
         open_hole: false,
+        hole_at: 0,
         last_offset: -1,
     };
 
@@ -83,6 +90,29 @@ impl Sequence {
     /// unanswered, arrives too and closes the hole.
     pub(crate) fn knows_absent(&self, batch: &Batch) -> bool {
         !batch.ambiguous || (batch.refused_in_sequence && !(batch.lost && self.open_hole))
+    }
+
+    /// What stands behind `from` will be refused.
+    pub(crate) fn open_gap(&mut self, from: i32) {
+        if !self.gap || sequence_reaches(from, self.gap_at) {
+            self.gap_at = from;
+        }
+        self.gap = true;
+    }
+
+    /// The stamp `at` may still land in the log.
+    pub(crate) fn open_hole(&mut self, at: i32) {
+        if !self.open_hole || sequence_reaches(at, self.hole_at) {
+            self.hole_at = at;
+        }
+        self.open_hole = true;
+    }
+
+    /// A batch is in the log, and so is all before it: brokers take no gaps.
+    pub(crate) fn in_log(&mut self, sequence: i32) {
+        self.acknowledged = true;
+        self.gap &= !sequence_reaches(sequence, self.gap_at);
+        self.open_hole &= !sequence_reaches(sequence, self.hole_at);
     }
 
     pub(crate) fn is_under(&self, producer_id: i64, epoch: i16) -> bool {
@@ -105,5 +135,34 @@ impl Partition {
             usual_size: 0,
             sequence: Sequence::NEW,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_behind_a_gap_shows_that_there_is_none() {
+        let mut sequence = Sequence::NEW;
+        sequence.open_gap(i32::MAX - 1);
+        sequence.open_hole(1);
+        sequence.in_log(i32::MAX - 2);
+        assert!(sequence.gap && sequence.open_hole);
+        sequence.in_log(0);
+        assert!(!sequence.gap, "sequences go round");
+        assert!(sequence.open_hole);
+        sequence.in_log(2);
+        assert!(!sequence.open_hole);
+    }
+
+    #[test]
+    fn of_several_gaps_the_last_counts() {
+        let mut sequence = Sequence::NEW;
+        for from in [8, 12, 9] {
+            sequence.open_gap(from);
+        }
+        sequence.in_log(10);
+        assert!(sequence.gap);
     }
 }

@@ -88,3 +88,9 @@ fn put<T, const N: usize>(
 pub(crate) const fn sequence_add(sequence: i32, n: u32) -> i32 {
     ((sequence as u32).wrapping_add(n) & i32::MAX as u32) as i32
 }
+
+/// Whether `sequence` is `from` or comes after it. For sequences of one partition, of which there
+/// are never so many under way that going round could be meant.
+pub(crate) const fn sequence_reaches(sequence: i32, from: i32) -> bool {
+    (sequence as u32).wrapping_sub(from as u32) & i32::MAX as u32 <= (i32::MAX / 2) as u32
+}

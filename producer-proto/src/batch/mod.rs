@@ -35,7 +35,7 @@ mod varint;
 mod tests;
 
 pub(crate) use builder::{BatchBuilder, RawBatch};
-pub(crate) use header::{HEADER_LEN, Stamp, encode_header, sequence_add};
+pub(crate) use header::{HEADER_LEN, Stamp, encode_header, sequence_add, sequence_reaches};
 pub(crate) use message_set::{Format, Sealed, Sealing, WithHeaders, seal_as};
 pub(crate) use payload::{Payload, RecordLimit};
 pub(crate) use pool::BufferPool;

@@ -81,10 +81,7 @@ impl Producer {
         let last = base_offset.map(|base| base.saturating_add(i64::from(batch.count) - 1));
         let sequence = &mut self.partitions[at as usize].sequence;
         if sequence.is_under(stamp.producer_id, stamp.epoch) {
-            sequence.acknowledged = true;
-            // All before it are in the log as well: the broker takes no gaps.
-            sequence.gap = false;
-            sequence.open_hole = false;
+            sequence.in_log(stamp.sequence);
             if let Some(last) = last {
                 sequence.last_offset = sequence.last_offset.max(last);
             }
@@ -117,15 +114,19 @@ impl Producer {
             // Nobody knows whether its number is taken.
             (true, false) => sequence.stale = true,
             // What stands behind it will be refused.
-            (false, true) => sequence.gap = true,
+            (false, true) => sequence.open_gap(stamp.sequence),
             // What stands behind it will find out.
-            (false, false) => sequence.open_hole |= lost,
+            (false, false) if lost => sequence.open_hole(stamp.sequence),
+            (false, false) => {}
         }
     }
 
     /// A broker has refused a batch's sequence and nothing older is left that could explain it.
     pub(super) fn note_gap(&mut self, at: PartitionIndex) {
-        self.partition_mut(at).sequence.gap = true;
+        let partition = &self.partitions[at as usize];
+        let oldest = partition.queue.iter().find_map(|&slot| self.batches[slot].stamp);
+        let from = oldest.map_or(partition.sequence.next, |stamp| stamp.sequence);
+        self.partition_mut(at).sequence.open_gap(from);
     }
 
     /// The topic was deleted and made anew: a broker's memory of what its old log held is gone, so
@@ -133,7 +134,7 @@ impl Producer {
     pub(super) fn end_sequence(&mut self, at: PartitionIndex) {
         if self.partition(at).sequence.producer_id >= 0 {
             self.marks.hit(Mark::SequenceEnded);
-            self.partition_mut(at).sequence.gap = true;
+            self.note_gap(at);
             self.resolve_gap(at);
         }
     }
