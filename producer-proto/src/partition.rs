@@ -2,7 +2,8 @@
 //!
 //! Its batches stand in one queue in the order of their records, from the oldest without an
 //! outcome to the open one; being sent, retried or split changes a batch's state, never its place.
-//! So a retried batch needs no sorting back in, and sequence numbers never need comparing.
+//! So a retried batch needs no sorting back in. Sequence numbers are compared for one thing only:
+//! whether an acknowledged batch stands before or behind a gap.
 
 use std::collections::VecDeque;
 
