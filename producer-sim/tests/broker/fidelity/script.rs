@@ -117,6 +117,11 @@ fn corrupt(bytes: Bytes) -> Bytes {
     bytes.into()
 }
 
+/// A batch that every leader refuses as corrupt, whatever its topic's settings.
+pub(super) fn refused_batch() -> Bytes {
+    corrupt(Batch::of(0).bytes())
+}
+
 /// Collects the steps of a run against one target.
 struct Script<'a> {
     target: &'a dyn Target,

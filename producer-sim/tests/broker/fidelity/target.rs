@@ -1,12 +1,14 @@
 //! The two ends of a comparison: a real broker behind a socket, and a simulated one.
 
 use super::said::Names;
+use super::script;
 use crate::client::{TIME, decode, drain, frame};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
     ApiVersionsRequest, BrokerId, CreateTopicsRequest, InitProducerIdRequest, MetadataRequest,
-    TopicName,
+    ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use producer_sim::{
@@ -149,7 +151,9 @@ impl Real {
         let answer = real.ask(ApiKey::CreateTopics, 5, &RequestKind::CreateTopics(request));
         let ResponseKind::CreateTopics(created) = answer else { panic!("not CreateTopics") };
         assert!(created.topics.iter().all(|t| t.error_code == 0), "{created:?}");
-        real.names = Names::new(suffix, real.wait_for_leaders());
+        let ids = real.wait_for_leaders(&suffix);
+        real.names = Names::new(suffix, ids);
+        real.wait_until_led();
         real.wait_for_producer_ids();
         real
     }
@@ -166,19 +170,47 @@ impl Real {
         }
     }
 
+    /// A broker is named as the leader before it knows so itself: refused batches, which leave no
+    /// trace, are sent until every partition has looked at its own.
+    fn wait_until_led(&mut self) {
+        const CORRUPT_MESSAGE: i16 = 2;
+        let topics = TOPICS.map(|(name, partitions, _)| {
+            let data = |index| {
+                let records = Some(script::refused_batch());
+                PartitionProduceData::default().with_index(index).with_records(records)
+            };
+            TopicProduceData::default()
+                .with_name(topic_name(&self.names.full(name)))
+                .with_partition_data((0..partitions).map(data).collect())
+        });
+        let request = ProduceRequest::default()
+            .with_acks(1)
+            .with_timeout_ms(5000)
+            .with_topic_data(topics.to_vec());
+        let request = RequestKind::Produce(request);
+        loop {
+            let answer = self.ask(ApiKey::Produce, 3, &request);
+            let ResponseKind::Produce(answer) = answer else { panic!("not Produce") };
+            let mut partitions = answer.responses.iter().flat_map(|t| &t.partition_responses);
+            if partitions.all(|p| p.error_code == CORRUPT_MESSAGE) {
+                return;
+            }
+        }
+    }
+
     /// The ids of the topics, once each partition has a leader.
-    fn wait_for_leaders(&mut self) -> BTreeMap<String, Uuid> {
+    fn wait_for_leaders(&mut self, suffix: &str) -> BTreeMap<String, Uuid> {
         loop {
             let request = MetadataRequest::default().with_topics(None);
             let answer = self.ask(ApiKey::Metadata, 12, &RequestKind::Metadata(request));
             let ResponseKind::Metadata(metadata) = answer else { panic!("not Metadata") };
             let ours = metadata.topics.iter().filter_map(|t| Some((t.name.as_ref()?, t)));
-            let ours: Vec<_> = ours.filter(|(name, _)| name.starts_with("fidelity-")).collect();
+            let ours: Vec<_> = ours.filter(|(name, _)| name.ends_with(suffix)).collect();
             let led = |p: &_| -> bool {
                 let p: &kafka_protocol::messages::metadata_response::MetadataResponsePartition = p;
                 p.leader_id != BrokerId(-1)
             };
-            if ours.len() >= TOPICS.len() && ours.iter().all(|(_, t)| t.partitions.iter().all(led))
+            if ours.len() == TOPICS.len() && ours.iter().all(|(_, t)| t.partitions.iter().all(led))
             {
                 let id = |id: &uuid::Uuid| Uuid(*id.as_bytes());
                 return ours.into_iter().map(|(n, t)| (n.to_string(), id(&t.topic_id))).collect();
