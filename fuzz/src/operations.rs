@@ -16,7 +16,8 @@ const MAX_OPERATIONS: usize = 60;
 /// Longer than any request is late.
 const ALL_LATE_REQUESTS: Duration = Duration::from_secs(120);
 
-/// Errors that say that the request had no effect.
+/// Errors that say that the request had no effect. None of them is a lie about a batch that an earlier
+/// request has brought into the log, as OUT_OF_ORDER_SEQUENCE_NUMBER would be.
 const REFUSALS: [ResponseError; 9] = [
     ResponseError::NotEnoughReplicas,
     ResponseError::NotLeaderOrFollower,
@@ -24,7 +25,7 @@ const REFUSALS: [ResponseError; 9] = [
     ResponseError::InvalidRecord,
     ResponseError::MessageTooLarge,
     ResponseError::TopicAuthorizationFailed,
-    ResponseError::OutOfOrderSequenceNumber,
+    ResponseError::UnknownTopicOrPartition,
     ResponseError::KafkaStorageError,
     ResponseError::UnknownServerError,
 ];

@@ -3,6 +3,7 @@
 
 mod args;
 mod hunt;
+mod plot;
 mod tally;
 
 pub(crate) use args::SimulateArgs;
@@ -10,7 +11,9 @@ pub(crate) use args::SimulateArgs;
 use std::fs;
 use std::process::ExitCode;
 
-use producer_sim::run::{Profile, Report, Script, Seed, Size, run, run_and_tell, shrink};
+use producer_sim::run::{
+    Profile, Report, Script, Seed, Size, run, run_and_draw, run_and_tell, shrink,
+};
 
 use crate::FAILED;
 
@@ -84,12 +87,8 @@ pub(crate) fn run_all(args: &SimulateArgs) -> Result<ExitCode, String> {
     if let Some(path) = &args.script {
         let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
         let script = text.parse().map_err(|e| format!("{}: {e}", path.display()))?;
-        let report = run(&script).map_err(|error| error.to_string())?;
-        return Ok(judge(
-            &report,
-            &script,
-            &format!("producer simulate --script {}", path.display()),
-        ));
+        let command = format!("producer simulate --script {}", path.display());
+        return run_alone(args, &script, &command);
     }
     if let Some(seed) = args.seed {
         let case = Case::new(seed, args.profile(), args.size.sizes());
@@ -98,10 +97,27 @@ pub(crate) fn run_all(args: &SimulateArgs) -> Result<ExitCode, String> {
             print!("{script}");
             return Ok(ExitCode::SUCCESS);
         }
-        let report = run(&script).map_err(|error| error.to_string())?;
-        return Ok(judge(&report, &script, &case.command()));
+        return run_alone(args, &script, &case.command());
+    }
+    if args.plot.is_some() {
+        return Err("--plot draws one run: name it with --seed or --script".to_owned());
     }
     hunt::hunt(args)
+}
+
+/// Runs one script, and draws it where that is asked for.
+fn run_alone(args: &SimulateArgs, script: &Script, command: &str) -> Result<ExitCode, String> {
+    let report = match &args.plot {
+        None => run(script).map_err(|error| error.to_string())?,
+        Some(path) => {
+            let (report, timeline) = run_and_draw(script).map_err(|error| error.to_string())?;
+            let drawing = plot::draw(&timeline, report.failure.as_ref(), command);
+            svg::save(path, &drawing).map_err(|error| format!("{}: {error}", path.display()))?;
+            println!("drawn: {}", path.display());
+            report
+        }
+    };
+    Ok(judge(&report, script, command))
 }
 
 /// Says what a run came to; of a failure, the line that repeats it, the story and the script,

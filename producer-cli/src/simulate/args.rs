@@ -40,6 +40,9 @@ pub(crate) struct SimulateArgs {
     #[cfg(planted_bugs)]
     #[arg(long, value_name = "BUG")]
     pub(crate) plant: Option<String>,
+    /// With --seed or --script: draw the run as an SVG timeline, a lane for each broker
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["seeds", "minutes", "print"])]
+    pub(crate) plot: Option<PathBuf>,
     /// With --seed: print the script instead of running it
     #[arg(long, requires = "seed")]
     pub(crate) print: bool,

@@ -6,6 +6,7 @@ use super::ledger::Ledger;
 use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Rest, Stamps};
 use super::script::{Act, Script, To, TopicShape};
 use super::story::Story;
+use super::timeline::Recorder;
 use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
 use crate::world::Seen;
@@ -62,6 +63,7 @@ pub(super) struct Engine<'a> {
     pub(super) throttled: Instant,
     pub(super) turns: u64,
     pub(super) story: Option<Story>,
+    pub(super) recorder: Option<Recorder>,
     pub(super) value: Vec<u8>,
 }
 
@@ -128,6 +130,7 @@ impl<'a> Engine<'a> {
             throttled: Instant::ZERO,
             turns: 0,
             story: None,
+            recorder: None,
             value: Vec::new(),
         };
         engine.begin_instance();
@@ -145,6 +148,9 @@ impl<'a> Engine<'a> {
         self.links.new_instance();
         self.pace.new_instance();
         let now = self.world.clock();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.new_instance(now);
+        }
         for name in &self.names {
             // The names are ours and valid.
             self.ids.extend(self.world.producer.topic(now, name));
@@ -179,13 +185,22 @@ impl<'a> Engine<'a> {
             self.note(self.world.now(), || (Vec::new(), format!("{:?}", step.1)));
             match &step.1 {
                 Act::Do(call) => self.call(call)?,
-                Act::Fault(fault) => self.fault(fault),
+                Act::Fault(fault) => {
+                    if let Some(recorder) = &mut self.recorder {
+                        let what = format!("{fault:?}");
+                        recorder.timeline.faults.push((self.world.now(), what));
+                    }
+                    self.fault(fault);
+                }
             }
             self.world.drain();
             self.look()?;
         }
         self.quiesce()?;
         self.recover()?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.timeline.end = self.world.now();
+        }
         self.rest()?;
         self.finish()
     }

@@ -11,6 +11,9 @@ use producer_proto::{Event, FlushId};
 
 impl Engine<'_> {
     pub(super) fn judge(&mut self, at: Instant, seen: Seen) -> Verdict {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.seen(at, &seen);
+        }
         match seen {
             Seen::Connect { conn, host, port, broker } => {
                 self.note(at, || (Vec::new(), format!("{conn} to {broker:?} at {host}:{port}")));
@@ -45,6 +48,9 @@ impl Engine<'_> {
                 let sent = self.wire.sent(at, conn, frame)?;
                 let broker = self.links.broker(conn);
                 self.note(at, || story::request(broker, &sent));
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.request(at, broker, &sent);
+                }
                 self.rest.nothing_more(at, || format!("{:?} on {conn}", sent.api))?;
                 self.links.sent(at, &sent, self.wire.waiting_on(conn))?;
                 self.leaders.sent(at, broker, &sent)?;
@@ -60,10 +66,18 @@ impl Engine<'_> {
                 if self.links.is_closing(conn) {
                     return Ok(());
                 }
-                let Some(answered) = self.wire.answered(conn, frame) else { return Ok(()) };
+                let Some(answered) = self.wire.answered(conn, frame) else {
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.unread(at, conn, self.wire.waiting_on(conn));
+                    }
+                    return Ok(());
+                };
                 self.throttled = self.throttled.max(at + answered.throttle);
                 let broker = self.links.broker(conn);
                 self.note(at, || story::answer(broker, &answered));
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.answer(at, broker, &answered);
+                }
                 self.leaders.answered(broker, &answered);
                 self.pace.answered(at, &answered);
                 self.stamps.answered(&answered);
@@ -73,6 +87,9 @@ impl Engine<'_> {
                 let ids = self.ids.clone();
                 let index = |id| ids.iter().position(|other| *other == id).unwrap_or(usize::MAX);
                 self.note(at, || story::event(&event, index));
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.event(at, &event, || story::event(&event, index).1);
+                }
                 self.event(at, &event)?;
             }
             Seen::Timeout => {}
@@ -168,6 +185,9 @@ impl Engine<'_> {
         let producer = &self.world.producer;
         self.rest.timer(now, producer.poll_timeout(), producer.timeout_reason())?;
         let stats = producer.stats();
+        if let Some(recorder) = &mut self.recorder {
+            recorder.buffered(now, stats.buffered_bytes);
+        }
         // The parts of a batch that was split are beside it until its bytes are given back.
         let split = if stats.batches_split > 0 { 2 * self.largest_batch() } else { 0 };
         let bound = self.config.buffer_memory + split;

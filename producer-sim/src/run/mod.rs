@@ -3,8 +3,8 @@
 //!
 //! A seed leads to a [`Script`]: cluster, settings, network, what the application does and what
 //! goes wrong, each with its time. Running it is a function of the script alone, so a failure can
-//! be had again, made smaller ([`shrink`]), and told ([`run_and_tell`]). A run ends with everything
-//! healed but what was broken for good: then all must be delivered soon, an hour passes without
+//! be had again, made smaller ([`shrink`]), told ([`run_and_tell`]) and drawn ([`run_and_draw`]).
+//! A run ends with everything healed but what was broken for good: then all must be delivered soon, an hour passes without
 //! work, the producer closes, the last late requests arrive, and what the producer said is held
 //! against the logs.
 //!
@@ -37,6 +37,7 @@ mod shrink;
 mod story;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod verdict;
 mod wire;
 
@@ -45,7 +46,8 @@ pub use entropy::{Entropy, Seed, Stream, Tape};
 pub use expand::Size;
 #[cfg(planted_bugs)]
 pub use planted::plant;
-pub use report::{Report, run, run_and_tell};
+pub use report::{Report, run, run_and_draw, run_and_tell};
 pub use script::*;
 pub use shrink::shrink;
+pub use timeline::{Connection, OutcomeTold, Request, RequestEnd, Timeline};
 pub use verdict::{Failure, Oracle};

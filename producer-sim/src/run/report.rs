@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::ledger::Told;
 use super::script::Script;
 use super::story::Story;
+use super::timeline::{Recorder, Timeline};
 use super::verdict::{Failure, Oracle};
 use producer_proto::{ConfigError, Instant, Persistence};
 use std::any::Any;
@@ -56,7 +57,7 @@ impl Report {
 /// # Errors
 /// The script's settings are not valid.
 pub fn run(script: &Script) -> Result<Report, ConfigError> {
-    Ok(carry_out(Engine::new(script)?).0)
+    Ok(carry_out(&mut Engine::new(script)?).0)
 }
 
 /// The same as [`run()`]; of a run that fails it also gives the story: the last lines of what
@@ -67,10 +68,25 @@ pub fn run(script: &Script) -> Result<Report, ConfigError> {
 pub fn run_and_tell(script: &Script) -> Result<(Report, Vec<String>), ConfigError> {
     let mut engine = Engine::new(script)?;
     engine.story = Some(Story::default());
-    Ok(carry_out(engine))
+    Ok(carry_out(&mut engine))
 }
 
-fn carry_out(mut engine: Engine<'_>) -> (Report, Vec<String>) {
+/// The same as [`run()`]; also gives what a drawing of the run needs, up to the hour of rest.
+///
+/// # Errors
+/// The script's settings are not valid.
+pub fn run_and_draw(script: &Script) -> Result<(Report, Timeline), ConfigError> {
+    let mut engine = Engine::new(script)?;
+    engine.recorder = Some(Recorder::default());
+    let (report, _) = carry_out(&mut engine);
+    let mut timeline = engine.recorder.take().unwrap_or_default().timeline;
+    if timeline.end == Instant::ZERO {
+        timeline.end = engine.world.now();
+    }
+    Ok((report, timeline))
+}
+
+fn carry_out(engine: &mut Engine<'_>) -> (Report, Vec<String>) {
     let result = catch_unwind(AssertUnwindSafe(|| engine.run()));
     let now = engine.world.now();
     let failure = match result {
