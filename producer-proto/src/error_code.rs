@@ -240,6 +240,12 @@ impl ErrorCode {
         )
     }
 
+    /// Whether the code of a topic in a Metadata answer is a decision of the cluster against the
+    /// topic. Everything else may be different in the next answer, or from the next broker.
+    pub(crate) const fn refuses_topic(self) -> bool {
+        matches!(self, Self::INVALID_TOPIC_EXCEPTION | Self::TOPIC_AUTHORIZATION_FAILED)
+    }
+
     /// Whether a Produce answer with this code proves that *this attempt* was not appended.
     ///
     /// A list of what the broker checks before it appends; everything else proves nothing. That

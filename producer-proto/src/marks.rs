@@ -139,6 +139,8 @@ marks! {
     TopicDenied = "topic denied for now", "delivery/pain.rs::pain_03_a_topic_that_vanishes_for_a_while_keeps_its_sequences";
     /// A topic was refused for good.
     TopicRefused = "topic refused", "environment/met_requests.rs::met_15_topic_level_fatal_errors";
+    /// A refused topic has batches without an outcome, so it stays asked for.
+    RefusedInUse = "refused topic in use", "environment/met_requests.rs::a_refused_topic_is_asked_for_as_long_as_it_has_batches";
     /// A request for metadata was lost, or its answer of no use.
     MetadataLost = "metadata lost", "environment/met_requests.rs::met_04_failed_update_backs_off";
     /// An answer left out topics that were asked for.

@@ -21,6 +21,7 @@ mod ready;
 mod responses;
 mod sequences;
 mod time;
+mod topic_errors;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -40,6 +40,7 @@ fn ret_01_error_table() {
     {
         assert!(!ErrorCode(code).is_retriable(), "{code} is final or has a rule of its own");
     }
+    assert_eq!(with(ErrorCode::refuses_topic), [17, 29]);
 }
 
 #[test]

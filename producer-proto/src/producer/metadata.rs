@@ -5,7 +5,6 @@ use bytes::BytesMut;
 use crate::backoff::exponential;
 use crate::config::MetadataRecoveryStrategy;
 use crate::conn::{MetadataScope, Outgoing, Request};
-use crate::error::TopicError;
 use crate::event::Event;
 use crate::marks::Mark;
 use crate::node::NodeIndex;
@@ -347,48 +346,6 @@ impl Producer {
             self.events.push_back(Event::TopicReady(TopicId(index)));
         }
         changed
-    }
-
-    /// A topic-wide error: final for those who wait if it is, else a reason to ask again.
-    fn apply_topic_error(&mut self, index: u32, code: ErrorCode) -> bool {
-        let changed = self.topics.at(index).error != code;
-        self.topics.at_mut(index).error = code;
-        if code.is_retriable() || self.topics.at(index).state == TopicState::Ready {
-            // Known partitions stay, without leaders: brokers deny topics while they restart.
-            self.marks.hit(Mark::TopicDenied);
-            let partitions = self.topics.at(index).partitions.clone();
-            for at in partitions {
-                self.set_leader(at, NO_NODE);
-                self.partition_mut(at).error = code;
-            }
-            if self.topics.at(index).open_batches > 0 {
-                self.metadata.request();
-            }
-        }
-        if !code.is_retriable() {
-            self.marks.hit(Mark::TopicRefused);
-            let topic = self.topics.at_mut(index);
-            topic.state = TopicState::Idle;
-            let error = TopicError { topic: topic.name.clone(), code };
-            self.metadata.forget_topic(index);
-            self.events.push_back(Event::TopicFailed { topic: TopicId(index), error });
-            self.fail_topic(index, code);
-        } else if self.topics.at(index).state == TopicState::Wanted {
-            self.metadata.request_topic(index, false);
-        }
-        changed
-    }
-
-    /// Fails what waits in a topic that the cluster refuses.
-    fn fail_topic(&mut self, index: u32, code: ErrorCode) {
-        let partitions = self.topics.at(index).partitions.clone();
-        let slots = partitions
-            .iter()
-            .flat_map(|&at| self.partition(at).queue.iter().copied())
-            .filter(|&slot| !matches!(self.batches[slot].state, crate::batches::State::InFlight(_)))
-            .collect();
-        let error = crate::batches::LastError { code, message: None };
-        self.fail_all(slots, |producer, slot| producer.broker_error(slot, &error));
     }
 
     /// True when the topic was deleted and made anew: then nothing known of it holds.

@@ -220,6 +220,44 @@ fn met_15_what_waits_in_a_refused_topic_fails_with_that_error() {
 }
 
 #[test]
+fn a_known_topic_outlives_an_error_that_does_not_refuse_it() {
+    let mut world = warm(3, 3, config());
+    world.cluster.move_leader("t", 0, None);
+    nag(&mut world, ms(250));
+    let receipt = world.send_to("t", 0, b"v");
+    let broken = Rule::on(ApiKey::Metadata).times(3).error(ResponseError::UnknownServerError);
+    let broken = world.cluster.inject(broken);
+    world.run_for(secs(5));
+    assert_eq!(world.cluster.rule_hits(broken), 3);
+    assert!(world.outcome(receipt).is_none());
+    world.cluster.move_leader("t", 0, Some(2));
+    world.run_for(secs(2));
+    assert_delivered(&world, receipt);
+    assert!(!world.events().any(|(_, event)| matches!(event, Event::TopicFailed { .. })));
+    world.assert_clean();
+    world.assert_exactly_once();
+}
+
+#[test]
+fn a_refused_topic_is_asked_for_as_long_as_it_has_batches() {
+    let mut config = config();
+    config.request_timeout = secs(5);
+    config.metadata_max_age = secs(2);
+    let mut world = warm(3, 3, config);
+    world.cluster.inject(Rule::on(ApiKey::Produce).drop_answer());
+    let in_flight = world.send_to("t", 0, b"v");
+    let denied = Rule::on(ApiKey::Metadata).error(ResponseError::TopicAuthorizationFailed);
+    let denied = world.cluster.inject(denied);
+    world.run_for(secs(4));
+    assert_eq!(world.cluster.rule_hits(denied), 1);
+    assert!(world.outcome(in_flight).is_none());
+    world.run_for(secs(4));
+    assert_delivered(&world, in_flight);
+    world.assert_clean();
+    world.assert_exactly_once();
+}
+
+#[test]
 fn met_16_auto_create_delay() {
     let mut cluster = cluster(3, 3);
     cluster.create_topic("slow", TopicConfig::new(1));
