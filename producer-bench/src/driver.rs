@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use producer_driver::proto::{Config, ConnectionId, Event};
@@ -27,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let name = format!("handle/send/{name}");
         cases.push(Case::new(name, "record", RECORDS, move || send(is_keyed)));
     }
+    cases.push(Case::new("handle/admit/unkeyed/100", "record", RECORDS, admit));
     cases.push(Case::new("handle/whole/unkeyed/100", "record", RECORDS, || whole(false)));
     cases.push(Case::new("handle/whole/keyed/100", "record", RECORDS, || whole(true)));
     cases.push(Case::new("handle/lone-send", "record", LONE_SENDS, lone_send));
@@ -151,6 +153,16 @@ impl Rig {
         self.waiting.push_back(self.handle.try_send(record).expect("room"));
     }
 
+    /// Awaits the acceptance of a record, which is at once.
+    fn admit(&mut self) {
+        let at = self.next % self.values.len();
+        self.next += 1;
+        let admission = self.handle.send(Record::to(&self.topic).value(&self.values[at]));
+        let accepted = pin!(admission).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Ok(delivery)) = accepted else { panic!("{accepted:?}") };
+        self.waiting.push_back(delivery);
+    }
+
     /// Reads the results that are there.
     fn take_results(&mut self) {
         while let Some(result) = self.waiting.front().and_then(Delivery::try_result) {
@@ -169,6 +181,18 @@ fn send(is_keyed: bool) -> Body {
     warm_up(move |meter: &mut dyn Meter| {
         for _ in 0..RECORDS / STRIDE as u64 {
             meter.measure(&mut || (0..STRIDE).for_each(|_| rig.send(is_keyed)));
+            rig.turn();
+            rig.take_results();
+        }
+    })
+}
+
+/// What a task pays to hand a record in and find it accepted.
+fn admit() -> Body {
+    let mut rig = Rig::new(LINGER);
+    warm_up(move |meter: &mut dyn Meter| {
+        for _ in 0..RECORDS / STRIDE as u64 {
+            meter.measure(&mut || (0..STRIDE).for_each(|_| rig.admit()));
             rig.turn();
             rig.take_results();
         }

@@ -39,11 +39,26 @@ struct Entry {
 impl Batches {
     /// Counts one more record of this batch and gives its completion, made by `create` for the
     /// first one.
+    #[inline]
     pub(crate) fn register(
         &mut self,
         batch: BatchId,
         create: impl FnOnce() -> Completion,
     ) -> Arc<Completion> {
+        let (number, place) = locate(batch);
+        if let Some(at) = number.checked_sub(self.first)
+            && let Some(Some(page)) = self.pages.get_mut(usize::try_from(at).unwrap_or(usize::MAX))
+            && let Some(entry) = &mut page.entries[place]
+        {
+            entry.open += 1;
+            return entry.completion.clone();
+        }
+        self.enter(batch, create())
+    }
+
+    /// Begins with a batch.
+    #[cold]
+    fn enter(&mut self, batch: BatchId, completion: Completion) -> Arc<Completion> {
         let (number, place) = locate(batch);
         if self.pages.is_empty() {
             self.first = number;
@@ -63,15 +78,10 @@ impl Batches {
                 Box::new(Page { entries: [const { None }; PAGE as usize], used: 0 })
             })
         });
-        let entry = match &mut page.entries[place] {
-            Some(entry) => entry,
-            empty => {
-                page.used += 1;
-                empty.insert(Entry { completion: Arc::new(create()), open: 0 })
-            }
-        };
-        entry.open += 1;
-        entry.completion.clone()
+        page.used += 1;
+        let completion = Arc::new(completion);
+        page.entries[place] = Some(Entry { completion: completion.clone(), open: 1 });
+        completion
     }
 
     /// Counts `records` of this batch as having their outcome, and gives the completion to tell.

@@ -49,6 +49,11 @@ impl Breakers {
         *self = Self { settings, failing: BTreeMap::new() };
     }
 
+    /// Whether no topic is failing: then every record may be tried.
+    pub(crate) fn are_quiet(&self) -> bool {
+        self.failing.is_empty()
+    }
+
     /// Whether a record may be tried. Almost always that is one look at an empty map.
     pub(crate) fn admit(&mut self, now: Instant, topic: TopicId) -> Result<(), SendErrorKind> {
         if self.failing.is_empty() {

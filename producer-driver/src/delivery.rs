@@ -42,23 +42,36 @@ pub struct RecordMetadata {
 #[must_use = "the result of a record says whether it was delivered; drop it to ignore that"]
 pub struct Delivery {
     completion: Arc<Completion>,
-    index: u32,
-    awaited: bool,
-    /// Whether waiting for it may cut the linger short.
-    patient: bool,
     timestamp: i64,
+    index: u32,
+    wait: Wait,
+}
+
+/// Who waits for a result. One word: a record's delivery is moved several times on its way to the
+/// caller, and moves of parts of words wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+enum Wait {
+    /// Nobody yet; waiting may cut the linger short.
+    Unawaited,
+    /// Nobody yet; the linger is left as it is.
+    Lingering,
+    /// Somebody has left a waker.
+    Awaited,
 }
 
 impl Delivery {
     pub(crate) fn new(completion: Arc<Completion>, index: u32, timestamp: i64) -> Self {
-        Self { completion, index, awaited: false, patient: false, timestamp }
+        Self { completion, timestamp, index, wait: Wait::Unawaited }
     }
 
     /// Makes waiting for it say nothing to the producer: the batch lingers as `linger` says,
     /// although somebody waits for this record. For those who collect results while they go on
     /// sending.
     pub fn lingering(mut self) -> Self {
-        self.patient = true;
+        if self.wait == Wait::Unawaited {
+            self.wait = Wait::Lingering;
+        }
         self
     }
 
@@ -127,13 +140,10 @@ impl Future for Delivery {
             let result = self.try_result().expect("a record that needs no wait has its outcome");
             return Poll::Ready(result);
         }
-        if !self.awaited {
-            self.awaited = true;
-            if !self.patient
-                && let Some(shared) = self.completion.shared.upgrade()
-            {
-                shared.expedite(self.completion.batch);
-            }
+        if std::mem::replace(&mut self.wait, Wait::Awaited) == Wait::Unawaited
+            && let Some(shared) = self.completion.shared.upgrade()
+        {
+            shared.expedite(self.completion.batch);
         }
         Poll::Pending
     }
@@ -141,7 +151,7 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.awaited && !self.is_done() {
+        if self.wait == Wait::Awaited && !self.is_done() {
             self.completion.forget(self.index);
         }
     }

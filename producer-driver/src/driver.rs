@@ -219,7 +219,6 @@ impl<S: Read + Write> Driver<S> {
     fn drain(&mut self, waker: &Waker) -> Option<Option<StdInstant>> {
         let is_busy = self.links.values().any(Link::is_busy);
         let now = self.shared.clock.now();
-        self.shared.clock.renew(now);
         let mut state = self.shared.lock();
         state.begin_turn(waker);
         for input in self.inputs.drain(..) {

@@ -47,6 +47,7 @@ mod shared;
 mod slot;
 #[cfg(feature = "net")]
 mod socket;
+mod stamps;
 mod state;
 #[cfg(feature = "net")]
 mod task;

@@ -23,7 +23,9 @@ pub struct Record<'a> {
     pub topic: TopicRef<'a>,
     /// The partition; `None` to let the partitioner choose.
     pub partition: Option<i32>,
-    /// Create time in milliseconds since the Unix epoch; `None` for the moment of the send.
+    /// Create time in milliseconds since the Unix epoch; `None` for the moment of the send. Then
+    /// records in quick succession may share a reading of the clock: up to 16 that come within a
+    /// millisecond or so, and never beyond a tick of the system's coarse clock (1 to 10 ms).
     pub timestamp: Option<i64>,
     /// The key; `None` is null.
     pub key: Option<&'a [u8]>,
@@ -98,6 +100,19 @@ impl<'a> Record<'a> {
         match &self.headers {
             Headers::Borrowed(headers) => headers,
             Headers::Owned(headers) => headers,
+        }
+    }
+
+    /// The record as the core takes it.
+    #[inline]
+    pub(crate) fn stamped(&self, topic: TopicId, timestamp: i64) -> producer_proto::Record<'_> {
+        producer_proto::Record {
+            topic,
+            partition: self.partition,
+            timestamp,
+            key: self.key,
+            value: self.value,
+            headers: self.header_list(),
         }
     }
 }

@@ -65,6 +65,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
     pub(crate) fn send(self: &Arc<Self>, record: &Record<'_>) -> Admission {
         let mut slot = None;
         let ask = || CallerSlot::Delivery(slot.insert(Arc::new(Slot::new())).clone());
@@ -91,11 +92,18 @@ impl Shared {
     }
 
     pub(crate) fn try_send(&self, record: &Record<'_>) -> Result<Delivery, SendError> {
-        self.submit(record, None, State::try_send)
+        let sent = self.submit(record, None, |state, now, record, hook| {
+            state.try_send(now, record, hook).map(Sent::Accepted)
+        });
+        match sent? {
+            Sent::Accepted(delivery) => Ok(delivery),
+            Sent::Waits { .. } => unreachable!("who tries does not wait"),
+        }
     }
 
     /// Hands a record in through `call`, under the lock, after the interceptors have seen it.
-    fn submit<R>(
+    #[inline]
+    fn submit(
         &self,
         record: &Record<'_>,
         callback: Option<Callback>,
@@ -104,8 +112,8 @@ impl Shared {
             Instant,
             &CoreRecord<'_>,
             &mut Option<Hook>,
-        ) -> Result<R, SendError>,
-    ) -> Result<R, SendError> {
+        ) -> Result<Sent, SendError>,
+    ) -> Result<Sent, SendError> {
         if !self.is_intercepted.load(Ordering::Relaxed) {
             let hook = callback.map(|it| Hook::new(None, Some(it), self.faults.clone()));
             return self.submit_hooked(record, hook, call);
@@ -117,9 +125,33 @@ impl Shared {
         })
     }
 
-    /// `call` takes the hook unless it refuses the record.
-    fn submit_hooked<R>(
+    /// `call`, for what is not usual, takes the hook unless it refuses the record.
+    #[inline]
+    fn submit_hooked(
         &self,
+        record: &Record<'_>,
+        hook: Option<Hook>,
+        call: impl FnOnce(
+            &mut State,
+            Instant,
+            &CoreRecord<'_>,
+            &mut Option<Hook>,
+        ) -> Result<Sent, SendError>,
+    ) -> Result<Sent, SendError> {
+        let mut state = self.lock();
+        if let Some(delivery) = state.join(&self.clock, record) {
+            if let Some(hook) = hook {
+                delivery.watch(hook);
+            }
+            return Ok(Sent::Accepted(delivery));
+        }
+        self.submit_unusual(state, record, hook, call)
+    }
+
+    #[inline(never)]
+    fn submit_unusual(
+        &self,
+        mut state: MutexGuard<'_, State>,
         record: &Record<'_>,
         mut hook: Option<Hook>,
         call: impl FnOnce(
@@ -127,13 +159,17 @@ impl Shared {
             Instant,
             &CoreRecord<'_>,
             &mut Option<Hook>,
-        ) -> Result<R, SendError>,
-    ) -> Result<R, SendError> {
+        ) -> Result<Sent, SendError>,
+    ) -> Result<Sent, SendError> {
         let now = self.clock.now();
-        let mut state = self.lock();
-        let result = state
-            .resolve(now, record.topic)
-            .and_then(|topic| call(&mut state, now, &self.stamp(now, topic, record), &mut hook));
+        let result = state.resolve(now, record.topic).and_then(|topic| {
+            let timestamp = record.timestamp.unwrap_or_else(|| {
+                let millis = self.clock.wall_millis(now);
+                state.stamps.note(millis);
+                millis
+            });
+            call(&mut state, now, &record.stamped(topic, timestamp), &mut hook)
+        });
         let waker = state.waker_needed();
         drop(state);
         if let Some(waker) = waker {
@@ -143,17 +179,6 @@ impl Shared {
             hook.run(Err(error.clone().into()));
         }
         result
-    }
-
-    fn stamp<'a>(&self, now: Instant, topic: TopicId, record: &'a Record<'_>) -> CoreRecord<'a> {
-        CoreRecord {
-            topic,
-            partition: record.partition,
-            timestamp: record.timestamp.unwrap_or_else(|| self.clock.wall_millis(now)),
-            key: record.key,
-            value: record.value,
-            headers: record.header_list(),
-        }
     }
 
     pub(crate) fn topic(&self, name: &str) -> Result<Topic, SendError> {

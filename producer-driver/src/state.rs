@@ -2,6 +2,7 @@
 
 mod barriers;
 mod describe;
+mod join;
 mod topics;
 mod waking;
 mod warm_up;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use producer_proto::{
     Action, BatchId, Config, DescribeId, Event, FlushId, Input, Instant, Lane, Phase as Waited,
-    ProduceErrorKind, Producer, PushError, Record, TopicId, Transmit,
+    ProduceErrorKind, Producer, PushError, Receipt, Record, TopicId, Transmit,
 };
 
 use crate::batches::Batches;
@@ -27,6 +28,7 @@ use crate::record::{OwnedRecord, charge};
 use crate::replies::{CountResult, DescribeResult, Replies};
 use crate::shared::Shared;
 use crate::slot::Slot;
+use crate::stamps::Stamps;
 use crate::tickets::{Blocked, Caller, CallerSlot, Line, SendResult, Ticket, Tickets};
 use topics::TopicNames;
 use waking::Alarm;
@@ -39,6 +41,7 @@ pub(crate) struct State {
     batches: Batches,
     tickets: Tickets,
     topics: TopicNames,
+    pub(crate) stamps: Stamps,
     watchers: Vec<Watcher>,
     warm_ups: Vec<WarmUp>,
     pub(crate) breakers: Breakers,
@@ -116,6 +119,7 @@ impl State {
             batches: Batches::default(),
             tickets: Tickets::default(),
             topics: TopicNames::new(),
+            stamps: Stamps::default(),
             watchers: Vec::new(),
             warm_ups: Vec::new(),
             breakers: Breakers::default(),
@@ -217,12 +221,28 @@ impl State {
         {
             return Err(Refused::Behind(line));
         }
-        let pushed = push(&mut self.core, &mut self.batches, &self.shared, now, record);
-        let delivery = pushed.map_err(Refused::By)?;
+        let delivery = self.push(now, record).map_err(Refused::By)?;
         if let Some(hook) = hook.take() {
             delivery.watch(hook);
         }
         Ok(delivery)
+    }
+
+    fn push(&mut self, now: Instant, record: &Record<'_>) -> Result<Delivery, PushError> {
+        let receipt = self.core.push(now, record)?;
+        Ok(self.registered(receipt, record.topic, record.timestamp))
+    }
+
+    /// The delivery of a record that has just been pushed, under the same hold of the lock: no
+    /// result can come in between.
+    #[inline]
+    fn registered(&mut self, receipt: Receipt, topic: TopicId, timestamp: i64) -> Delivery {
+        let Self { core, batches, shared, .. } = self;
+        let completion = batches.register(receipt.batch, || {
+            let name = core.topic_name(topic).cloned().unwrap_or_default();
+            Completion::new(receipt.batch, name, shared.clone())
+        });
+        Delivery::new(completion, receipt.index, timestamp)
     }
 
     /// The line for a record whose topic or partition is not known.
@@ -244,7 +264,7 @@ impl State {
             }
             let partition = record.partition();
             let result = record.lend(topic, |record| {
-                push(&mut self.core, &mut self.batches, &self.shared, now, record)
+                self.core.push(now, record).map(|receipt| (receipt, record.timestamp))
             });
             let result = match result {
                 Err(PushError::Full { lane }) => {
@@ -262,7 +282,7 @@ impl State {
                     }
                     continue;
                 }
-                Ok(delivery) => Ok(delivery),
+                Ok((receipt, timestamp)) => Ok(self.registered(receipt, topic, timestamp)),
                 Err(error) => Err(SendError::refused(&self.name(topic), error)),
             };
             let Some(mut ticket) = self.tickets.pop(line) else { break };
@@ -450,23 +470,6 @@ enum Refused {
     Behind(Line),
     /// By its topic's circuit breaker.
     Circuit(SendErrorKind),
-}
-
-/// Pushes a record and registers its delivery, under the same hold of the lock: no result can
-/// come in between.
-fn push(
-    core: &mut Producer,
-    batches: &mut Batches,
-    shared: &Weak<Shared>,
-    now: Instant,
-    record: &Record<'_>,
-) -> Result<Delivery, PushError> {
-    let receipt = core.push(now, record)?;
-    let completion = batches.register(receipt.batch, || {
-        let name = core.topic_name(record.topic).cloned().unwrap_or_default();
-        Completion::new(receipt.batch, name, shared.clone())
-    });
-    Ok(Delivery::new(completion, receipt.index, record.timestamp))
 }
 
 fn timed_out(

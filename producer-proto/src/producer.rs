@@ -280,6 +280,18 @@ impl Producer {
         self.push_any(record)
     }
 
+    /// As [`push`](Self::push), but only if the record can join an open batch and nothing else comes
+    /// of it: then no time has to be read, and nothing becomes due. `None`, and nothing has changed:
+    /// push it.
+    #[inline]
+    pub fn join(&mut self, record: &Record<'_>) -> Option<Receipt> {
+        #[cfg(planted_bugs)]
+        if self.planted.is_some() {
+            return None;
+        }
+        self.push_short(record)
+    }
+
     /// Takes a record out of its batch, while that is open.
     pub fn cancel(&mut self, now: Instant, receipt: Receipt) -> Cancel {
         self.enter(now);

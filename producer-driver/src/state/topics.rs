@@ -24,7 +24,16 @@ impl TopicNames {
         Self { ids: HashMap::new(), last: None, instance: INSTANCES.fetch_add(1, Relaxed) }
     }
 
-    pub(super) fn find(&mut self, name: &str) -> Option<TopicId> {
+    /// The id of a topic that was resolved before.
+    #[inline]
+    pub(super) fn known(&mut self, topic: TopicRef<'_>) -> Option<TopicId> {
+        match topic {
+            TopicRef::Handle(topic) if topic.instance == self.instance => Some(topic.id),
+            _ => self.find(topic.name()),
+        }
+    }
+
+    fn find(&mut self, name: &str) -> Option<TopicId> {
         match &self.last {
             Some((last, id)) if **last == *name => return Some(*id),
             _ => {}
@@ -45,15 +54,10 @@ impl State {
         now: Instant,
         topic: TopicRef<'_>,
     ) -> Result<TopicId, SendError> {
-        if let TopicRef::Handle(topic) = topic
-            && topic.instance == self.topics.instance
-        {
-            return Ok(topic.id);
-        }
-        let name = topic.name();
-        if let Some(id) = self.topics.find(name) {
+        if let Some(id) = self.topics.known(topic) {
             return Ok(id);
         }
+        let name = topic.name();
         let id = self.intern(now, name)?;
         self.topics.insert(name, id);
         Ok(id)
