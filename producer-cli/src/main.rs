@@ -8,6 +8,7 @@ mod perf;
 mod rate;
 mod report;
 mod runtime;
+mod say;
 mod send;
 mod serve;
 mod settings;

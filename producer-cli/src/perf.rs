@@ -13,6 +13,7 @@ use producer_tokio::{Config, Delivery, Handle, Record, Topic};
 
 use crate::args::PerfArgs;
 use crate::runtime::Runtime;
+use crate::say::say;
 use crate::{FAILED, settings};
 use payload::Payload;
 use result::{Latencies, Span, Usage, latency_line, throughput_line};
@@ -43,7 +44,7 @@ pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
             Load { runtime: args.runtime, producer: &producer, topic: &topic, payload: &payload };
         let (line, errors) =
             if args.latency { load.latency(args).await? } else { load.throughput(args).await? };
-        println!("{line}");
+        say(line);
         producer.close(CLOSE).await;
         Ok(if errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
     })

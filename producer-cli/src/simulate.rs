@@ -16,6 +16,7 @@ use producer_sim::run::{
 };
 
 use crate::FAILED;
+use crate::say::say;
 
 /// How many runs are worth a smaller script.
 const SHRINK_RUNS: usize = 3_000;
@@ -66,7 +67,7 @@ fn size_name(size: Size) -> &'static str {
 fn plant(name: &str) -> Result<(), String> {
     let mut all = producer_proto::PlantedBug::ALL.iter();
     if name == "list" {
-        all.for_each(|bug| println!("{}", bug.name()));
+        all.for_each(|bug| say(bug.name()));
         return Ok(());
     }
     let bug = all.find(|bug| bug.name() == name).ok_or_else(|| format!("no bug {name}"))?;
@@ -94,7 +95,7 @@ pub(crate) fn run_all(args: &SimulateArgs) -> Result<ExitCode, String> {
         let case = Case::new(seed, args.profile(), args.size.sizes());
         let script = case.script();
         if args.print {
-            print!("{script}");
+            say(script.to_string().trim_end());
             return Ok(ExitCode::SUCCESS);
         }
         return run_alone(args, &script, &case.command());
@@ -113,7 +114,7 @@ fn run_alone(args: &SimulateArgs, script: &Script, command: &str) -> Result<Exit
             let (report, timeline) = run_and_draw(script).map_err(|error| error.to_string())?;
             let drawing = plot::draw(&timeline, report.failure.as_ref(), command);
             svg::save(path, &drawing).map_err(|error| format!("{}: {error}", path.display()))?;
-            println!("drawn: {}", path.display());
+            say(format!("drawn: {}", path.display()));
             report
         }
     };
@@ -124,7 +125,7 @@ fn run_alone(args: &SimulateArgs, script: &Script, command: &str) -> Result<Exit
 /// shrunk.
 fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
     let Some(failure) = &report.failure else {
-        println!(
+        say(format!(
             "ok: {} events in {:.3} s, {} records: {} delivered, {} absent, {} in doubt; trace {:016x}",
             report.events,
             report.time.as_secs_f64(),
@@ -133,20 +134,23 @@ fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
             report.absent,
             report.in_doubt,
             report.trace,
-        );
+        ));
         return ExitCode::SUCCESS;
     };
-    println!("FAIL {failure} | {} events, trace {:016x} | {command}", report.events, report.trace);
+    say(format!(
+        "FAIL {failure} | {} events, trace {:016x} | {command}",
+        report.events, report.trace
+    ));
     let small = shrink(script, failure, SHRINK_RUNS);
     if let Ok((report, story)) = run_and_tell(&small) {
-        println!("\nWhat happened, shrunk:");
+        say("\nWhat happened, shrunk:");
         for line in story {
-            println!("  {line}");
+            say(format!("  {line}"));
         }
         if let Some(failure) = report.failure {
-            println!("  {failure}");
+            say(format!("  {failure}"));
         }
     }
-    println!("\nThe script, for producer simulate --script FILE:\n{small}");
+    say(format!("\nThe script, for producer simulate --script FILE:\n{small}"));
     FAILED.into()
 }

@@ -16,6 +16,7 @@ use super::{CLOSE, record};
 use crate::FAILED;
 use crate::args::PerfArgs;
 use crate::rate::Rate;
+use crate::say::say;
 
 /// The shortest sleep: then everything is sent that has become due. All load generators of the
 /// comparison do the same.
@@ -35,7 +36,7 @@ pub(crate) fn run(
         let from = Usage::now()?;
         let (outcomes, lateness) = load.send(args.records)?;
         let span = Span { from, to: Usage::now()?, errors: outcomes.errors };
-        println!("{}", paced_line(args, rate, &span, &outcomes.latencies, &lateness));
+        say(paced_line(args, rate, &span, &outcomes.latencies, &lateness));
         producer.close(CLOSE).wait();
         Ok(if span.errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
     })

@@ -83,11 +83,11 @@ enum ProfileName {
 /// How much happens in a simulated run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SizeName {
-    /// Up to 3,000 events
+    /// Up to 60 calls of the application, about 1,400 events
     Short,
-    /// About 30,000
+    /// Up to 2,000 calls
     Medium,
-    /// About a million
+    /// Up to 60,000 calls
     Long,
     /// Mostly short ones, some medium, few long
     Mixed,

@@ -7,13 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use producer_sim::run::{Report, run};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
+use producer_sim::run::{Report, compare_variants, run};
 
 use super::tally::Tally;
 use super::{Case, SimulateArgs, judge};
 use crate::FAILED;
+use crate::say::say;
 
-/// Of so many seeds one is run a second time, and must give the same trace.
+/// Of so many seeds one is run a second time, and must give the same trace; and again with what must
+/// make no difference.
 const REPEATED: u64 = 100;
 
 /// What a thread has to tell.
@@ -72,7 +76,7 @@ pub(super) fn hunt(args: &SimulateArgs) -> Result<ExitCode, String> {
         }
     });
     bar.finish_and_clear();
-    println!("{}", tally.summary());
+    say(tally.summary());
     if let Some(error) = unusable {
         return Err(error);
     }
@@ -83,19 +87,31 @@ pub(super) fn hunt(args: &SimulateArgs) -> Result<ExitCode, String> {
 
 fn carry_out(case: Case) -> Word {
     let script = case.script();
-    let begin = Instant::now();
+    let begin = thread_cpu_time();
     let report = match run(&script) {
         Ok(report) => report,
         Err(error) => return Word::Unusable(case, error.to_string()),
     };
-    let cpu = begin.elapsed();
+    let cpu = thread_cpu_time().saturating_sub(begin);
     if case.seed.is_multiple_of(REPEATED) && report.failure.is_none() {
-        return match run(&script) {
-            Ok(again) => Word::Ran(case, report.expect_same(again), cpu),
+        let checked = run(&script).and_then(|again| {
+            let mut report = report.expect_same(again);
+            report.failure = report.failure.or(compare_variants(&script)?);
+            Ok(report)
+        });
+        return match checked {
+            Ok(report) => Word::Ran(case, report, cpu),
             Err(error) => Word::Unusable(case, error.to_string()),
         };
     }
     Word::Ran(case, report, cpu)
+}
+
+/// What this thread has used up so far.
+fn thread_cpu_time() -> Duration {
+    // This clock is always there.
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap_or(TimeSpec::new(0, 0));
+    time.into()
 }
 
 fn progress(seeds: u64, is_timed: bool) -> ProgressBar {

@@ -7,6 +7,7 @@ use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Rest, Stamps
 use super::script::{Act, Script, To, TopicShape};
 use super::story::Story;
 use super::timeline::Recorder;
+use super::variants::Outputs;
 use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
 use crate::world::Seen;
@@ -64,6 +65,7 @@ pub(super) struct Engine<'a> {
     pub(super) turns: u64,
     pub(super) story: Option<Story>,
     pub(super) recorder: Option<Recorder>,
+    pub(super) outputs: Option<Outputs>,
     pub(super) value: Vec<u8>,
 }
 
@@ -131,6 +133,7 @@ impl<'a> Engine<'a> {
             turns: 0,
             story: None,
             recorder: None,
+            outputs: None,
             value: Vec::new(),
         };
         engine.begin_instance();

@@ -14,6 +14,9 @@ impl Engine<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.seen(at, &seen);
         }
+        if let Some(outputs) = &mut self.outputs {
+            outputs.note(at, &seen);
+        }
         match seen {
             Seen::Connect { conn, host, port, broker } => {
                 self.note(at, || (Vec::new(), format!("{conn} to {broker:?} at {host}:{port}")));

@@ -38,6 +38,7 @@ mod story;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod variants;
 mod verdict;
 mod wire;
 
@@ -50,4 +51,5 @@ pub use report::{Report, run, run_and_draw, run_and_tell};
 pub use script::*;
 pub use shrink::shrink;
 pub use timeline::{Connection, OutcomeTold, Request, RequestEnd, Timeline};
+pub use variants::compare_variants;
 pub use verdict::{Failure, Oracle};

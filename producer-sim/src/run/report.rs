@@ -86,7 +86,7 @@ pub fn run_and_draw(script: &Script) -> Result<(Report, Timeline), ConfigError> 
     Ok((report, timeline))
 }
 
-fn carry_out(engine: &mut Engine<'_>) -> (Report, Vec<String>) {
+pub(super) fn carry_out(engine: &mut Engine<'_>) -> (Report, Vec<String>) {
     let result = catch_unwind(AssertUnwindSafe(|| engine.run()));
     let now = engine.world.now();
     let failure = match result {
