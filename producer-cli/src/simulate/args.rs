@@ -51,6 +51,11 @@ pub(crate) struct SimulateArgs {
 const SIMULATE_HELP: &str = "\
 A run is a function of its seed, profile and size, and of this version of the program. Of a run that
 breaks a promise the line that repeats it is printed.
+A seed draws brokers, topics, settings, network, driver, what the application does, and any of:
+connections that are reset, cut, clogged, deaf, refused or lead nowhere, requests and answers that
+come late or never, errors before and after the append, leaders that move or are elected, brokers
+that stop, crash (with or without the end of their logs), pause and lag, followers that copy late,
+ISRs that shrink and grow, topics that vanish and grow, a process that stands still.
 Exit status: 0 every promise was kept, 1 one was broken, 2 usage.";
 
 impl SimulateArgs {

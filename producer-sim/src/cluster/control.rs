@@ -69,8 +69,12 @@ impl Cluster {
 
     /// Stops a broker for its clients (its connections close, new ones are refused, metadata leaves
     /// it out) or starts it again. Leadership does not move by itself, and its replicas go on
-    /// copying; see [`Cluster::crash`] for one that is really gone.
+    /// copying; see [`Cluster::crash`] for one that is really gone, which this
+    /// [restarts](Cluster::restart).
     pub fn set_up(&mut self, broker: i32, up: bool) {
+        if up && self.is_crashed(broker) {
+            return self.restart(broker);
+        }
         if let Some(broker) = self.brokers.get_mut(&broker) {
             broker.up = up;
         }

@@ -20,7 +20,7 @@ impl Cluster {
         (state.up, state.crashed) = (false, true);
         state.paused = false;
         self.set_connections_paused(broker, false);
-        self.close_connections(broker);
+        self.kill_connections(broker);
         self.start_session_timeout(broker);
         if lost_batches > 0 {
             for (topic, index) in self.partitions_with(broker) {
@@ -28,6 +28,15 @@ impl Cluster {
             }
         }
         self.settle_all(broker);
+    }
+
+    /// Closes all connections to a broker with everything that it has read from them, also what
+    /// clients that have gone have sent before.
+    fn kill_connections(&mut self, broker: i32) {
+        for id in self.conns_of(broker) {
+            self.close_connection(id);
+            self.pump(self.clock, id);
+        }
     }
 
     fn lose_tail(&mut self, topic: &str, index: i32, broker: i32, batches: usize) {
@@ -71,10 +80,10 @@ impl Cluster {
     /// Stops a broker in its tracks (SIGSTOP, a long garbage collection, a frozen virtual
     /// machine): nothing closes, new connections are taken, but nothing is read, answered or
     /// copied until [`Cluster::resume`]. Then everything goes on, first with what came last
-    /// before the pause.
+    /// before the pause. Does nothing to one that has crashed.
     pub fn pause(&mut self, broker: i32) {
         let Some(state) = self.brokers.get_mut(&broker) else { return };
-        if std::mem::replace(&mut state.paused, true) {
+        if state.crashed || std::mem::replace(&mut state.paused, true) {
             return;
         }
         self.set_connections_paused(broker, true);
@@ -100,6 +109,11 @@ impl Cluster {
         for id in self.conns_of(broker) {
             self.pump(now, id);
         }
+    }
+
+    /// Whether a broker has crashed and not started again.
+    pub fn is_crashed(&self, broker: i32) -> bool {
+        self.brokers.get(&broker).is_some_and(|b| b.crashed)
     }
 
     /// Whether a broker is paused.

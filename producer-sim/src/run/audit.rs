@@ -28,6 +28,8 @@ pub(crate) struct Promises {
     /// Topics without the promises of order, of one copy and of durability: brokers forgot
     /// something.
     pub(crate) excused: BTreeSet<(usize, i32)>,
+    /// Records that brokers lost although they may have been delivered.
+    pub(crate) lost: BTreeSet<RecordNumber>,
 }
 
 pub(crate) fn audit(
@@ -50,7 +52,9 @@ pub(crate) fn audit(
             let failure = Failure::new(oracle, at, what).record(entry.number);
             Err(failure.place(entry.topic, partition))
         };
-        let is_durable = promises.durable && !is_excused(promises, entry);
+        let is_durable = promises.durable
+            && !is_excused(promises, entry)
+            && !promises.lost.contains(&entry.number);
         match &entry.told {
             Some((_, Told::Delivered { offset: Some(offset) })) => {
                 let is_there = |log: &&Log| at_offset(log, *offset) == Some(entry.number);

@@ -11,7 +11,7 @@ use super::variants::Outputs;
 use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
 use crate::world::Seen;
-use crate::{Cluster, ClusterConfig, Conditions, Instant, TopicConfig, World};
+use crate::{Cluster, ClusterConfig, Conditions, Failover, Instant, TopicConfig, World};
 use producer_proto::{Acks, Config, ConfigError, FlushId, TopicId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -78,6 +78,11 @@ impl<'a> Engine<'a> {
         let mut shape = ClusterConfig::new(script.brokers);
         shape.request_history = 0;
         shape.wall_clock_millis = WALL_CLOCK;
+        shape.failover = script.controller.map(|controller| Failover {
+            session_timeout: controller.session.duration(),
+            replica_lag_max: controller.lag.duration(),
+            unclean: false,
+        });
         let mut cluster = Cluster::new(shape);
         let names: Vec<_> = (0..script.topics.len()).map(Script::topic_name).collect();
         let mut promises = Promises {

@@ -3,7 +3,7 @@
 
 use super::entropy::{Dice, Entropy, Stream};
 use super::plan::faults;
-use super::script::{Act, Call, Profile, Script, Step, To, TopicShape};
+use super::script::{Act, Call, Controller, Profile, Script, Step, To, TopicShape};
 use crate::{Conditions, Cut, Driver, Micros};
 use std::collections::BTreeMap;
 
@@ -80,6 +80,7 @@ fn shape(entropy: &mut dyn Entropy, profile: Profile) -> Script {
     script.settings = settings(entropy, profile, round_trip);
     script.driver = driver(entropy);
     script.first_sequence = first_sequence(entropy, profile);
+    script.controller = controller(entropy);
     script
 }
 
@@ -90,6 +91,14 @@ fn first_sequence(entropy: &mut dyn Entropy, profile: Profile) -> i32 {
         true => i32::MAX - dice.log_uniform(0, 100) as i32,
         false => 0,
     }
+}
+
+fn controller(entropy: &mut dyn Entropy) -> Option<Controller> {
+    let mut dice = Dice::new(entropy, Stream::Shape, 6);
+    dice.one_in(3).then(|| Controller {
+        session: Micros::millis(dice.log_uniform(100, 20_000)),
+        lag: Micros::millis(dice.log_uniform(100, 60_000)),
+    })
 }
 
 fn topic_shape(entropy: &mut dyn Entropy, topic: u64, brokers: i32) -> TopicShape {

@@ -1,8 +1,8 @@
-//! What a fault does to the world, and how the world is healed.
+//! What a fault does to the world.
 
 use super::engine::Engine;
 use super::script::{Api, Fault, Late, Trouble, Way};
-use crate::{ApiKey, Conditions, Fate, Micros, Moment, Reach, ResponseKind, Rule};
+use crate::{ApiKey, ElectionError, Fate, Micros, Moment, Reach, ResponseKind, Rule};
 use producer_proto::ConnectErrorKind;
 
 impl From<Late> for Fate {
@@ -72,7 +72,7 @@ fn trouble(rule: Rule, how: Trouble) -> Rule {
 
 impl Engine<'_> {
     pub(super) fn fault(&mut self, fault: &Fault) {
-        *self.faults.entry(fault.name()).or_default() += 1;
+        let mut refused = false;
         let now = self.world.now();
         match *fault {
             Fault::Reset { broker, fate, eof: false } => self.world.reset(broker, fate.into()),
@@ -108,6 +108,23 @@ impl Engine<'_> {
             }
             Fault::Down(broker) => self.world.cluster.set_up(broker, false),
             Fault::Up(broker) => self.world.cluster.set_up(broker, true),
+            Fault::Crash(broker, lost) => {
+                let lost = if self.may_lose_tail(broker) { lost } else { 0 };
+                self.world.cluster.crash(broker, lost);
+            }
+            Fault::Restart(broker) => self.world.cluster.restart(broker),
+            Fault::Pause(broker) => self.world.cluster.pause(broker),
+            Fault::Resume(broker) => self.world.cluster.resume(broker),
+            Fault::Elect { topic, partition, to } => {
+                refused = self.elect(topic, partition, to).is_err();
+            }
+            Fault::InSync { topic, partition, broker, member } => {
+                refused = self.set_in_sync(topic, partition, broker, member).is_err();
+            }
+            Fault::Replication(broker, delay) => {
+                let delay = delay.map(Micros::duration);
+                self.world.cluster.set_replication_delay(broker, delay);
+            }
             Fault::Stale(broker, stale) => self.world.cluster.freeze_metadata(broker, stale),
             Fault::Hide(topic, hidden) => {
                 self.world.cluster.set_hidden(&self.names[topic], hidden);
@@ -136,6 +153,45 @@ impl Engine<'_> {
             Fault::Suspend(time) => self.world.suspend(now + time.duration()),
             Fault::Spurious => self.world.timeout(),
         }
+        let name = if refused { "refused by the controller" } else { fault.name() };
+        *self.faults.entry(name).or_default() += 1;
+    }
+
+    fn elect(
+        &mut self,
+        topic: usize,
+        partition: i32,
+        to: Option<i32>,
+    ) -> Result<(), ElectionError> {
+        let (cluster, name) = (&mut self.world.cluster, &self.names[topic]);
+        match to {
+            Some(broker) => cluster.elect(name, partition, broker),
+            None => cluster.elect_preferred(name, partition),
+        }
+    }
+
+    fn set_in_sync(
+        &mut self,
+        topic: usize,
+        partition: i32,
+        broker: i32,
+        member: bool,
+    ) -> Result<(), ElectionError> {
+        let (cluster, name) = (&mut self.world.cluster, &self.names[topic]);
+        match member {
+            true => cluster.expand_isr(name, partition, broker),
+            false => cluster.shrink_isr(name, partition, broker),
+        }
+    }
+
+    /// Whether a crash may take the end of a broker's logs along: where another member of the ISR
+    /// has all that was committed.
+    fn may_lose_tail(&self, broker: i32) -> bool {
+        let cluster = &self.world.cluster;
+        self.names.iter().all(|name| {
+            let partitions = (0..).map_while(|partition| cluster.partition(name, partition));
+            partitions.into_iter().all(|image| image.isr != [broker])
+        })
     }
 
     /// Deletes a topic, whose logs are kept for the end, and creates it again.
@@ -151,57 +207,5 @@ impl Engine<'_> {
         let id = self.world.cluster.create_topic(name, config);
         self.wire.name(id, topic);
         self.stamps.forget(topic);
-    }
-
-    /// Makes everything work that a producer needs: each partition has a leader that is up and can
-    /// be reached, nobody answers with errors. A broker that is down, or out of reach, may stay so
-    /// for ever, but then leads nothing. Connections that are black holes stay black holes.
-    pub(super) fn heal(&mut self) {
-        // Nothing is slow without end any more.
-        self.world.set_conditions(Conditions {
-            window: usize::MAX,
-            bandwidth: 0,
-            tail_per_mille: 0,
-            ..self.conditions()
-        });
-        let cluster = &mut self.world.cluster;
-        cluster.clear_rules();
-        // About half of those that are down stay so, but not the first one.
-        let stays_down = |broker: i32| {
-            broker > 1 && super::mix(self.script.noise ^ broker.unsigned_abs() as u64) & 1 == 0
-        };
-        let mut core = Vec::new();
-        for broker in 1..=self.script.brokers {
-            let is_up = cluster.brokers().iter().any(|spec| spec.id == broker);
-            cluster.set_throttle(broker, Micros(0).duration());
-            cluster.freeze_metadata(broker, false);
-            if is_up || !stays_down(broker) {
-                cluster.set_up(broker, true);
-                core.push(broker);
-            }
-        }
-        for &broker in &core {
-            if let Some((host, port)) = self.world.cluster.address(broker) {
-                self.world.set_reach(&host, port, Reach::Normal);
-            }
-        }
-        for (topic, name) in self.names.iter().enumerate() {
-            let cluster = &mut self.world.cluster;
-            cluster.set_hidden(name, false);
-            if cluster.topic_id(name).is_none() {
-                let shape = &self.script.topics[topic];
-                let config = super::engine::topic_config(shape, shape.partitions);
-                self.wire.name(cluster.create_topic(name, config), topic);
-            }
-            let enough = self.script.topics[topic].max_message_bytes;
-            cluster.configure_topic(name, |config| config.max_message_bytes = enough);
-            for partition in 0.. {
-                let Some(image) = cluster.partition(name, partition) else { break };
-                if image.leader.is_none_or(|leader| !core.contains(&leader)) {
-                    let to = core[partition as usize % core.len()];
-                    cluster.move_leader(name, partition, Some(to));
-                }
-            }
-        }
     }
 }

@@ -23,6 +23,7 @@ mod engine;
 mod entropy;
 mod expand;
 mod faults;
+mod heal;
 mod judge;
 mod ledger;
 mod murmur2;

@@ -1,12 +1,13 @@
 //! The end of a run: everything is healed, must be delivered, rests, and is held to account.
 
 use super::audit::{Log, audit};
-use super::content::LEAST_VALUE;
+use super::content::{LEAST_VALUE, read_value};
 use super::engine::{Engine, Verdict};
 use super::oracle::baseline;
 use super::script::To;
 use super::verdict::{Failure, Oracle};
-use crate::Instant;
+use crate::{Instant, LostReason};
+use producer_proto::Acks;
 use std::time::Duration;
 
 /// How long a run rests when everything is done, to see which timers fire.
@@ -109,7 +110,25 @@ impl Engine<'_> {
         for topic in 0..self.names.len() {
             logs.extend(self.logs_of(topic));
         }
+        if let Err(error) = self.world.cluster.check() {
+            let what = format!("the model broke its own law: {error}");
+            return Err(Failure::new(Oracle::NothingLost, self.world.now(), what));
+        }
+        self.excuse_losses();
         audit(self.world.now(), &self.ledger, &logs, &self.promises)
+    }
+
+    /// What brokers lost although it was acknowledged: with acks 1 whatever only the leader had.
+    fn excuse_losses(&mut self) {
+        if self.config.acks != Acks::Leader {
+            return;
+        }
+        let lost = self.world.cluster.lost().iter();
+        for lost in lost.filter(|lost| lost.reason != LostReason::TopicDeleted) {
+            let numbers =
+                lost.records().into_iter().filter_map(|r| read_value(r.value.as_deref()?));
+            self.promises.lost.extend(numbers);
+        }
     }
 
     pub(super) fn logs_of(&self, topic: usize) -> Vec<Log> {

@@ -1,5 +1,7 @@
 //! What goes wrong in a run, and when.
 
+mod upheaval;
+
 use super::entropy::{Dice, Entropy, Stream};
 use super::expand::Size;
 use super::script::{Act, Api, Fault, Late, Profile, Script, Step, Trouble, Way};
@@ -54,6 +56,7 @@ pub(super) fn faults(
             fault(&mut dice, script, class, at, &mut steps);
         }
     }
+    upheaval::upheavals(entropy, script, size, span, &mut steps);
     steps
 }
 

@@ -74,6 +74,7 @@ impl Shrinker {
     fn surroundings(&mut self) {
         self.change(|script| script.warm_up = false);
         self.change(|script| script.first_sequence = 0);
+        self.change(|script| script.controller = None);
         self.change(|script| script.network = Conditions::default());
         self.change(|script| script.driver = Driver::default());
         let plain = Conditions::default();

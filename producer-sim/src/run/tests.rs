@@ -298,6 +298,27 @@ fn connections_are_one_per_broker_and_stay_within_their_limits() {
 }
 
 #[test]
+fn a_replaced_connection_may_outlive_the_one_that_took_its_place() {
+    let mut links = Links::new(Limits { in_flight: 2, acks: -1, timeout_ms: 1_000 });
+    links.name("a", 1);
+    let connect = |links: &mut Links, n| {
+        links.connect(NOW, ConnectionId(n), ("a", 1), Some(1)).map_err(|failure| failure.oracle)
+    };
+    connect(&mut links, 0).unwrap();
+    links.connected(ConnectionId(0));
+    let mut request = sent(Vec::new());
+    (request.api, request.acks) = (ApiKey::ApiVersions, None);
+    links.sent(NOW, &request, 1).unwrap();
+    let mut produce = sent(vec![batch(0, 0, 1, 1)]);
+    produce.acks = Some((-1, 1_000));
+    links.sent(NOW, &produce, 1).unwrap();
+    assert_eq!(connect(&mut links, 1), Ok(()), "the first waits for its answer");
+    assert_eq!(connect(&mut links, 2), Err(Oracle::Connections), "a third one");
+    links.gone(ConnectionId(1));
+    assert_eq!(connect(&mut links, 2), Ok(()), "the second has failed");
+}
+
+#[test]
 fn backoff_and_throttle_are_kept() {
     let ms = Duration::from_millis;
     let backoffs = Backoffs {

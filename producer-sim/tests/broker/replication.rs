@@ -314,3 +314,21 @@ fn a_deleted_topic_answers_those_who_wait_and_excuses_its_records() {
     assert_eq!(lost(&cluster), [(0, true, reason), (1, false, reason)]);
     assert_eq!(cluster.log_end("t", 0), 0);
 }
+
+/// What a client that has gone had sent dies with the broker that had not begun with it.
+#[test]
+fn a_crash_takes_requests_along_whose_client_has_gone() {
+    let mut cluster = cluster();
+    let conn = cluster.connect(ms(0), 1).unwrap();
+    send(&mut cluster, ms(0), conn, -1, 0);
+    send(&mut cluster, ms(0), conn, -1, 1);
+    cluster.disconnect(ms(1), conn);
+    assert_eq!(ends(&cluster), [1, 0, 0], "the second waits for the first");
+    cluster.crash(1, 0);
+    cluster.pause(1);
+    cluster.restart(1);
+    assert!(!cluster.is_paused(1), "a broker that does not run cannot stand still");
+    cluster.advance(ms(2_000));
+    assert_eq!(ends(&cluster), [1, 1, 1]);
+    cluster.check().unwrap();
+}

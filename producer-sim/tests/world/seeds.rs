@@ -83,3 +83,39 @@ fn a_failing_script_is_made_small_and_told() {
     assert_eq!(report.failure.unwrap().oracle, Oracle::NotPersisted);
     assert!(story.iter().any(|line| line.contains("INVALID_RECORD")), "{story:#?}");
 }
+
+/// What the simulated cluster can do is drawn, carried out, counted, and may be refused.
+#[test]
+fn upheavals_are_drawn_and_counted() {
+    let mut drawn = std::collections::BTreeSet::new();
+    for seed in 0..150 {
+        drawn.extend(script(seed).faults().map(|fault| fault.name()));
+    }
+    let kinds = [
+        "crash",
+        "crash with lost tail",
+        "restart",
+        "pause",
+        "resume",
+        "elect",
+        "elect preferred",
+        "shrink ISR",
+        "expand ISR",
+        "replication delay",
+        "no replication",
+    ];
+    for kind in kinds {
+        assert!(drawn.contains(kind), "{kind} is not in {drawn:?}");
+    }
+    let text = "(brokers: 2, topics: [(replication: 2)], steps: [
+        (0, Do(Push(topic: 0, to: Any, size: 30))),
+        (1000, Fault(Elect(topic: 0, partition: 0, to: Some(2)))),
+        (2000, Fault(InSync(topic: 0, partition: 0, broker: 2, member: false))),
+        (3000, Fault(Elect(topic: 0, partition: 0, to: None))),
+    ])";
+    let report = run(&text.parse().unwrap()).unwrap();
+    assert_eq!(report.failure, None);
+    assert_eq!(report.faults["elect"], 1);
+    assert_eq!(report.faults["elect preferred"], 1);
+    assert_eq!(report.faults["refused by the controller"], 1, "a leader stays in sync");
+}

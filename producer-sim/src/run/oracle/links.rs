@@ -81,10 +81,10 @@ impl Links {
             is_same && link.state != State::Closing
         };
         // A broker that moved, or was gone for a while, may have an old connection that only waits
-        // for its last answers.
+        // for its last answers, also when the connection that took its place has failed.
         let mut others = self.links.iter().filter(open);
         if let Some((other, link)) = others.next()
-            && (link.is_old || link.requests < 2 || others.next().is_some())
+            && (link.requests < 2 || others.next().is_some())
         {
             return fail(format!("{conn} to {broker:?} beside {other}: {link:?}"));
         }
