@@ -12,7 +12,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use producer_sim::run::{
-    Profile, Report, Script, Seed, Size, run, run_and_draw, run_and_tell, shrink,
+    Failure, Profile, Report, Script, Seed, Size, run, run_and_draw, run_and_tell, shrink,
 };
 
 use crate::FAILED;
@@ -121,6 +121,11 @@ fn run_alone(args: &SimulateArgs, script: &Script, command: &str) -> Result<Exit
     Ok(judge(&report, script, command))
 }
 
+/// A failed run in a line, with the command that repeats it.
+fn failed_line(report: &Report, failure: &Failure, command: &str) -> String {
+    format!("FAIL {failure} | {} events, trace {:016x} | {command}", report.events, report.trace)
+}
+
 /// Says what a run came to; of a failure, the line that repeats it, the story and the script,
 /// shrunk.
 fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
@@ -137,10 +142,7 @@ fn judge(report: &Report, script: &Script, command: &str) -> ExitCode {
         ));
         return ExitCode::SUCCESS;
     };
-    say(format!(
-        "FAIL {failure} | {} events, trace {:016x} | {command}",
-        report.events, report.trace
-    ));
+    say(failed_line(report, failure, command));
     let small = shrink(script, failure, SHRINK_RUNS);
     if let Ok((report, story)) = run_and_tell(&small) {
         say("\nWhat happened, shrunk:");

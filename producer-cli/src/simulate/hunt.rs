@@ -12,7 +12,7 @@ use nix::time::{ClockId, clock_gettime};
 use producer_sim::run::{Report, compare_variants, run};
 
 use super::tally::Tally;
-use super::{Case, SimulateArgs, judge};
+use super::{Case, SimulateArgs, failed_line, judge};
 use crate::FAILED;
 use crate::say::say;
 
@@ -61,6 +61,10 @@ pub(super) fn hunt(args: &SimulateArgs) -> Result<ExitCode, String> {
                     tally.cpu += cpu;
                     bar.inc(1);
                     bar.set_message(tally.speed());
+                    if let Some(failure) = &report.failure {
+                        let line = failed_line(&report, failure, &case.command());
+                        bar.suspend(|| say(line));
+                    }
                     // Of several failures the one with the fewest events is the easiest to read.
                     let shorter = |(_, other): &(Case, Report)| report.events < other.events;
                     if report.failure.is_some() && failed.as_ref().is_none_or(shorter) {

@@ -359,16 +359,14 @@ impl Producer {
         self.batches[slot].last_error = error;
         #[cfg(planted_bugs)]
         self.planted_retry(at, slot);
-        let is_head = self.partition(at).queue.front() == Some(&slot);
-        let is_held = self.partition(at).retry_at > self.now;
-        if !is_head {
+        if self.partition(at).queue.front() != Some(&slot) {
             self.marks.hit(Mark::RetriedBehindOlder);
         }
         if has_newer_leader {
             self.marks.hit(Mark::RetriedAtNewLeader);
-        }
-        if !has_newer_leader && (is_head || !is_held) {
-            self.hold_back(at, self.now + backoff);
+        } else {
+            // The partition waits for the last of those that came back: this one may be next.
+            self.hold_back(at, self.partition(at).retry_at.max(self.now + backoff));
         }
     }
 

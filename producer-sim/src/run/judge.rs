@@ -21,7 +21,7 @@ impl Engine<'_> {
             Seen::Connect { conn, host, port, broker } => {
                 self.note(at, || (Vec::new(), format!("{conn} to {broker:?} at {host}:{port}")));
                 self.rest.nothing_more(at, || format!("{conn} is dialled"))?;
-                self.links.connect(at, conn, (&host, port), broker)?;
+                self.links.connect(at, conn, (&host, port), broker, &self.wire)?;
                 self.pace.connect(at, conn, (&host, port), broker)?;
             }
             Seen::Connected { conn } => {
@@ -37,12 +37,17 @@ impl Engine<'_> {
             Seen::Close { conn } => {
                 self.note(at, || (Vec::new(), format!("closes {conn}")));
                 self.links.close(conn);
+                self.pace.unanswered(at, self.wire.waiting_on(conn));
                 self.pace.gone(at, conn);
             }
             Seen::Disconnected { conn } => {
                 self.note(at, || (Vec::new(), format!("{conn} is gone")));
                 self.errors.lost_connection();
-                self.stamps.unanswered(&self.wire.gone(conn));
+                let unanswered = self.wire.gone(conn);
+                self.stamps.unanswered(&unanswered);
+                if !self.links.is_closing(conn) {
+                    self.pace.unanswered(at, &unanswered);
+                }
                 self.links.gone(conn);
                 self.pace.gone(at, conn);
             }
@@ -55,9 +60,9 @@ impl Engine<'_> {
                     recorder.request(at, broker, &sent);
                 }
                 self.rest.nothing_more(at, || format!("{:?} on {conn}", sent.api))?;
-                self.links.sent(at, &sent, self.wire.waiting_on(conn))?;
+                self.links.sent(at, &sent, self.wire.waiting_on(conn).len())?;
                 self.leaders.sent(at, broker, &sent)?;
-                self.pace.sent(at, &sent)?;
+                self.pace.sent(at, &sent, &self.leaders)?;
                 self.stamps.sent(at, &sent)?;
                 for number in sent.batches.iter().flat_map(|batch| batch.records.iter()) {
                     if let Some(entry) = self.ledger.get_mut(*number) {
@@ -71,7 +76,7 @@ impl Engine<'_> {
                 }
                 let Some(answered) = self.wire.answered(conn, frame) else {
                     if let Some(recorder) = &mut self.recorder {
-                        recorder.unread(at, conn, self.wire.waiting_on(conn));
+                        recorder.unread(at, conn, self.wire.waiting_on(conn).len());
                     }
                     return Ok(());
                 };
@@ -81,6 +86,8 @@ impl Engine<'_> {
                 if let Some(recorder) = &mut self.recorder {
                     recorder.answer(at, broker, &answered);
                 }
+                let waiting = self.wire.waiting_on(conn).len();
+                self.links.answered(at, conn, &answered.brokers, waiting);
                 self.leaders.answered(broker, &answered);
                 self.pace.answered(at, &answered);
                 self.stamps.answered(&answered);

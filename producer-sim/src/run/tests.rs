@@ -6,7 +6,9 @@ use super::ledger::{Entry, Ledger, Told, judge_time};
 use super::oracle::{Backoffs, Leaders, Limits, Links, Pace, Rest, Stamps, baseline};
 use super::script::To;
 use super::verdict::{Failure, Oracle};
-use super::wire::{Answered, PartitionAnswer, PartitionLeader, Said, Sent, SentBatch};
+use super::wire::{
+    Answered, Brokers, PartitionAnswer, PartitionLeader, Said, Sent, SentBatch, Wire,
+};
 use crate::Instant;
 use crate::records::{BatchHeader, LogRecord};
 use bytes::Bytes;
@@ -153,10 +155,16 @@ fn sent(batches: Vec<SentBatch>) -> Sent {
     Sent::produce(ConnectionId(0), batches)
 }
 
+/// An ApiVersions request of version 0 without a client id.
+fn api_versions() -> Bytes {
+    Bytes::from_static(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 0, 0xff, 0xff])
+}
+
 fn answered(request: &Sent, code: i16) -> Answered {
     let answer = PartitionAnswer { topic: 0, partition: 0, code, base_offset: 0, hint: None };
     let said = Said::Produce(vec![answer]);
-    Answered { conn: ConnectionId(0), request: request.clone(), throttle: Duration::ZERO, said }
+    let (conn, throttle, brokers) = (ConnectionId(0), Duration::ZERO, Brokers::default());
+    Answered { conn, request: request.clone(), throttle, said, brokers }
 }
 
 #[test]
@@ -269,7 +277,8 @@ fn connections_are_one_per_broker_and_stay_within_their_limits() {
     let mut links = Links::new(limits);
     links.name("a", 1);
     let connect = |links: &mut Links, n, host| {
-        links.connect(NOW, ConnectionId(n), (host, 1), Some(1)).map_err(|failure| failure.oracle)
+        let connected = links.connect(NOW, ConnectionId(n), (host, 1), Some(1), &Wire::default());
+        connected.map_err(|failure| failure.oracle)
     };
     assert_eq!(connect(&mut links, 0, "b"), Err(Oracle::Connections), "nobody named it");
     assert_eq!(connect(&mut links, 0, "a"), Ok(()));
@@ -298,27 +307,6 @@ fn connections_are_one_per_broker_and_stay_within_their_limits() {
 }
 
 #[test]
-fn a_replaced_connection_may_outlive_the_one_that_took_its_place() {
-    let mut links = Links::new(Limits { in_flight: 2, acks: -1, timeout_ms: 1_000 });
-    links.name("a", 1);
-    let connect = |links: &mut Links, n| {
-        links.connect(NOW, ConnectionId(n), ("a", 1), Some(1)).map_err(|failure| failure.oracle)
-    };
-    connect(&mut links, 0).unwrap();
-    links.connected(ConnectionId(0));
-    let mut request = sent(Vec::new());
-    (request.api, request.acks) = (ApiKey::ApiVersions, None);
-    links.sent(NOW, &request, 1).unwrap();
-    let mut produce = sent(vec![batch(0, 0, 1, 1)]);
-    produce.acks = Some((-1, 1_000));
-    links.sent(NOW, &produce, 1).unwrap();
-    assert_eq!(connect(&mut links, 1), Ok(()), "the first waits for its answer");
-    assert_eq!(connect(&mut links, 2), Err(Oracle::Connections), "a third one");
-    links.gone(ConnectionId(1));
-    assert_eq!(connect(&mut links, 2), Ok(()), "the second has failed");
-}
-
-#[test]
 fn backoff_and_throttle_are_kept() {
     let ms = Duration::from_millis;
     let backoffs = Backoffs {
@@ -339,12 +327,130 @@ fn backoff_and_throttle_are_kept() {
     pace.gone(NOW + ms(40), ConnectionId(1));
     assert_eq!(dial(&mut pace, 100, 2), Err(Oracle::Rates), "it doubles");
     let request = sent(vec![batch(0, 0, 1, 1)]);
-    assert_eq!(pace.sent(NOW, &request), Ok(()));
+    let leaders = Leaders::default();
+    assert_eq!(pace.sent(NOW, &request, &leaders), Ok(()));
     let mut refused = answered(&request, 19);
     refused.throttle = ms(300);
     pace.answered(NOW, &refused);
-    assert_eq!(pace.sent(NOW + ms(200), &request).unwrap_err().oracle, Oracle::Throttle);
-    pace.gone(NOW, ConnectionId(0));
-    assert_eq!(pace.sent(NOW + ms(50), &request).unwrap_err().oracle, Oracle::Rates);
-    assert_eq!(pace.sent(NOW + ms(100), &request), Ok(()));
+    assert_eq!(pace.sent(NOW + ms(200), &request, &leaders).unwrap_err().oracle, Oracle::Throttle);
+}
+
+/// What becomes of a batch that is sent a second time `after` milliseconds after `ends`.
+fn tried_again(
+    after: u64,
+    leaders: &mut Leaders,
+    ends: impl FnOnce(&mut Pace, &mut Leaders, &Sent),
+) -> Result<(), Oracle> {
+    let ms = Duration::from_millis;
+    let (retry, reconnect, tick) = (ms(100), ms(50), ms(0));
+    let backoffs = Backoffs { retry, reconnect, reconnect_max: ms(1_000), tick, topics: 1 };
+    let mut pace = Pace::new(backoffs);
+    let request = sent(vec![batch(0, 0, 1, 1)]);
+    assert_eq!(pace.sent(NOW, &request, leaders), Ok(()));
+    ends(&mut pace, leaders, &request);
+    pace.sent(NOW + ms(after), &request, leaders).map_err(|failure| failure.oracle)
+}
+
+#[test]
+fn a_batch_waits_for_its_backoff_whatever_ended_its_attempt() {
+    for code in [3, 6, 7, 19, 20, 45] {
+        let refused = |pace: &mut Pace, _: &mut Leaders, request: &Sent| {
+            pace.answered(NOW, &answered(request, code));
+        };
+        assert_eq!(tried_again(75, &mut Leaders::default(), refused), Err(Oracle::Rates), "{code}");
+        assert_eq!(tried_again(80, &mut Leaders::default(), refused), Ok(()), "{code}");
+    }
+    let lost = |pace: &mut Pace, _: &mut Leaders, request: &Sent| {
+        pace.unanswered(NOW, std::slice::from_ref(request));
+    };
+    assert_eq!(tried_again(75, &mut Leaders::default(), lost), Err(Oracle::Rates));
+    assert_eq!(tried_again(80, &mut Leaders::default(), lost), Ok(()));
+}
+
+#[test]
+fn a_leader_that_was_named_since_is_tried_at_once() {
+    let first =
+        PartitionLeader { topic: 0, topic_id: Uuid([1; 16]), partition: 0, leader: 1, epoch: 3 };
+    let metadata = |leader| {
+        let mut answer = answered(&sent(Vec::new()), 0);
+        answer.said = Said::Metadata(vec![leader], Vec::new());
+        answer
+    };
+    let told = || {
+        let mut leaders = Leaders::default();
+        leaders.answered(Some(1), &metadata(first));
+        leaders
+    };
+    let then = |answer: Answered| {
+        move |pace: &mut Pace, leaders: &mut Leaders, request: &Sent| {
+            pace.answered(NOW, &answered(request, 19));
+            leaders.answered(Some(1), &answer);
+        }
+    };
+    let newer = PartitionLeader { leader: 2, epoch: 4, ..first };
+    assert_eq!(tried_again(0, &mut told(), then(metadata(newer))), Ok(()));
+    let older = PartitionLeader { leader: 2, epoch: 2, ..first };
+    assert_eq!(tried_again(0, &mut told(), then(metadata(older))), Err(Oracle::Rates));
+    let recreated = PartitionLeader { topic_id: Uuid([2; 16]), epoch: 0, ..first };
+    assert_eq!(tried_again(0, &mut told(), then(metadata(recreated))), Ok(()));
+    // The answer to another batch may name the leader, too; but only where it is of use.
+    let hint = |code, epoch| {
+        let mut answer = answered(&sent(vec![batch(0, 0, 1, 1)]), code);
+        let Said::Produce(partitions) = &mut answer.said else { unreachable!() };
+        partitions[0].hint = Some((2, epoch));
+        answer
+    };
+    assert_eq!(tried_again(0, &mut told(), then(hint(6, 4))), Ok(()));
+    assert_eq!(tried_again(0, &mut told(), then(hint(6, 3))), Err(Oracle::Rates));
+    assert_eq!(tried_again(0, &mut told(), then(hint(20, 4))), Err(Oracle::Rates));
+}
+
+#[test]
+fn a_second_connection_stands_beside_one_that_waits_where_a_broker_was_disowned() {
+    let named = |brokers: &[(i32, u16)]| Brokers {
+        addresses: brokers.iter().map(|&(id, port)| (id, ("a".to_owned(), port))).collect(),
+        is_all: true,
+    };
+    // One connection that is up; then the answer comes on another, and a second one is dialled.
+    let first = |is_waiting: bool| {
+        let mut links = Links::new(Limits { in_flight: 2, acks: -1, timeout_ms: 1_000 });
+        links.name("a", 1);
+        let mut wire = Wire::default();
+        links.connect(NOW, ConnectionId(0), ("a", 1), Some(1), &wire).unwrap();
+        links.connected(ConnectionId(0));
+        if is_waiting {
+            wire.sent(NOW, ConnectionId(0), api_versions()).unwrap();
+        }
+        (links, wire)
+    };
+    let dial = |(links, wire): &mut (Links, Wire), conn| {
+        let connected = links.connect(NOW, ConnectionId(conn), ("a", 1), Some(1), wire);
+        connected.map_err(|failure| failure.oracle)
+    };
+    let second = |brokers: &Brokers, is_waiting: bool| {
+        let mut world = first(is_waiting);
+        world.0.answered(NOW, ConnectionId(7), brokers, 0);
+        dial(&mut world, 1)
+    };
+    assert_eq!(second(&named(&[(2, 2)]), true), Ok(()), "the broker was gone");
+    assert_eq!(second(&named(&[(1, 3), (2, 2)]), true), Ok(()), "it moved");
+    let waits_for_nothing = second(&named(&[(2, 2)]), false);
+    assert_eq!(waits_for_nothing, Err(Oracle::Connections));
+    assert_eq!(second(&named(&[(1, 1), (2, 2)]), true), Err(Oracle::Connections), "it is there");
+    let mut world = first(true);
+    world.0.answered(NOW, ConnectionId(7), &named(&[(2, 2)]), 0);
+    assert_eq!(dial(&mut world, 1), Ok(()));
+    assert_eq!(dial(&mut world, 2), Err(Oracle::Connections), "the second is not done for");
+    world.0.gone(ConnectionId(1));
+    assert_eq!(dial(&mut world, 2), Ok(()), "it failed; the first waits still");
+    world.0.gone(ConnectionId(2));
+    world.1.gone(ConnectionId(0));
+    world.0.answered(NOW, ConnectionId(0), &Brokers::default(), 0);
+    assert_eq!(dial(&mut world, 3), Ok(()), "the first is about to be closed");
+    let mut world = first(true);
+    world.0.answered(Instant::ZERO, ConnectionId(0), &named(&[(2, 2)]), 0);
+    world.1.gone(ConnectionId(0));
+    assert_eq!(dial(&mut world, 1), Err(Oracle::Connections), "it should have been closed");
+    let hint = Brokers { is_all: false, ..named(&[(2, 2)]) };
+    assert_eq!(second(&hint, true), Err(Oracle::Connections), "a hint names some brokers");
 }

@@ -85,6 +85,15 @@ pub(crate) struct Answered {
     pub(crate) request: Sent,
     pub(crate) throttle: Duration,
     pub(crate) said: Said,
+    pub(crate) brokers: Brokers,
+}
+
+/// Brokers that an answer names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Brokers {
+    pub(crate) addresses: BTreeMap<i32, (String, u16)>,
+    /// There are no others.
+    pub(crate) is_all: bool,
 }
 
 /// Reads both directions of all connections.
@@ -196,13 +205,21 @@ impl Wire {
             // No answer here has tagged fields.
             (frame.try_get_u8().ok()? == 0).then_some(())?;
         }
+        let mut brokers = Brokers::default();
         let (throttle, said) = match api {
             ApiKey::Produce => {
                 let response = ProduceResponse::decode(&mut frame, version).ok()?;
+                let named = response.node_endpoints.iter();
+                brokers.addresses =
+                    addresses(named.map(|node| (node.node_id.0, node.host.as_str(), node.port)));
                 (response.throttle_time_ms, Said::Produce(self.partitions(&response)))
             }
             ApiKey::Metadata => {
                 let response = MetadataResponse::decode(&mut frame, version).ok()?;
+                let named = response.brokers.iter();
+                brokers.addresses =
+                    addresses(named.map(|node| (node.node_id.0, node.host.as_str(), node.port)));
+                brokers.is_all = !brokers.addresses.is_empty();
                 (
                     response.throttle_time_ms,
                     Said::Metadata(self.leaders(&response), topic_errors(&response)),
@@ -219,7 +236,7 @@ impl Wire {
             },
         };
         let throttle = Duration::from_millis(u64::try_from(throttle).unwrap_or(0));
-        Some(Answered { conn, request, throttle, said })
+        Some(Answered { conn, request, throttle, said, brokers })
     }
 
     fn partitions(&self, response: &ProduceResponse) -> Vec<PartitionAnswer> {
@@ -263,15 +280,22 @@ impl Wire {
         leaders
     }
 
-    /// How many requests of a connection have no answer.
-    pub(crate) fn waiting_on(&self, conn: ConnectionId) -> usize {
-        self.waiting.get(&conn).map_or(0, Vec::len)
+    /// The requests of a connection that have no answer.
+    pub(crate) fn waiting_on(&self, conn: ConnectionId) -> &[Sent] {
+        self.waiting.get(&conn).map_or(&[], Vec::as_slice)
     }
 
     /// A connection is gone; what waited on it gets no answer any more.
     pub(crate) fn gone(&mut self, conn: ConnectionId) -> Vec<Sent> {
         self.waiting.remove(&conn).unwrap_or_default()
     }
+}
+
+fn addresses<'a>(named: impl Iterator<Item = (i32, &'a str, i32)>) -> BTreeMap<i32, (String, u16)> {
+    let address = |(id, host, port): (i32, &str, i32)| {
+        Some((id, (host.to_owned(), u16::try_from(port).ok()?)))
+    };
+    named.filter_map(address).collect()
 }
 
 fn topic_errors(response: &MetadataResponse) -> Vec<i16> {

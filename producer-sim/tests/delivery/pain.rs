@@ -202,7 +202,7 @@ fn pain_05_a_record_that_fails_before_it_is_sent_leaves_no_gap() {
 #[test]
 fn pain_06_no_old_sequence_under_a_new_epoch() {
     let mut bumps = 0;
-    for seed in 0..60 {
+    for seed in 0..80 {
         let mut draws = Draws::new(seed);
         let mut world = warm(2, 3, config());
         for i in 0..40 {

@@ -31,6 +31,26 @@ fn ret_02_backoff_schedule() {
 }
 
 #[test]
+fn ret_02_two_that_are_refused_one_after_the_other_wait_from_the_later_refusal() {
+    let mut world = warm(1, 1, config());
+    let refusal = || Rule::on(ApiKey::Produce).error(ResponseError::NotEnoughReplicas);
+    world.cluster.inject(refusal());
+    world.cluster.inject(refusal().delay(ms(60)));
+    let since = world.now();
+    let first = batch(&mut world, 0, &["a"]);
+    let second = batch(&mut world, 0, &["b"]);
+    assert!(settle(&mut world));
+    assert!(is_delivered(&world, first[0]) && is_delivered(&world, second[0]));
+    let requests = produces(&world).into_iter().filter(|request| request.at >= since);
+    let times: Vec<_> = requests.map(|request| request.at - since).collect();
+    assert_eq!(times.len(), 4);
+    // Jitter takes off a fifth at most.
+    assert!(times[3] >= ms(60) + ms(80), "{times:?}");
+    world.assert_clean();
+    world.assert_exactly_once();
+}
+
+#[test]
 fn ret_04_delivery_timeout_never_sent() {
     let mut world = world(1, 1, config());
     world.topic("t");

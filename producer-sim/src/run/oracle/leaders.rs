@@ -30,6 +30,11 @@ impl Leaders {
         self.told.clear();
     }
 
+    /// Topic id and leader epoch of what the producer was told last about a partition.
+    pub(crate) fn news(&self, topic: usize, partition: i32) -> Option<(Uuid, i32)> {
+        self.told.get(&(topic, partition)).map(|told| (told.topic_id, told.epoch))
+    }
+
     /// A request goes out to `broker`.
     pub(crate) fn sent(
         &self,

@@ -3,7 +3,7 @@
 
 use crate::Instant;
 use crate::run::verdict::{Failure, Oracle};
-use crate::run::wire::Sent;
+use crate::run::wire::{Brokers, Sent, Wire};
 use kafka_protocol::messages::ApiKey;
 use producer_proto::ConnectionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +29,10 @@ struct Link {
     address: (String, u16),
     state: State,
     requests: u64,
+    /// When its last answer came, if nothing was asked since.
+    quiet_since: Option<Instant>,
+    /// The cluster has said since that the broker is elsewhere, or not there.
+    is_disowned: bool,
     /// A newer connection to the same broker has taken its place.
     is_old: bool,
 }
@@ -63,12 +67,14 @@ impl Links {
         self.links.get(&conn).is_some_and(|link| link.state == State::Closing)
     }
 
+    /// The producer dials; `wire` knows what waits on which connection.
     pub(crate) fn connect(
         &mut self,
         at: Instant,
         conn: ConnectionId,
         (host, port): (&str, u16),
         broker: Option<i32>,
+        wire: &Wire,
     ) -> Result<(), Failure> {
         let fail = |what| Err(Failure::new(Oracle::Connections, at, what));
         let address = (host.to_owned(), port);
@@ -80,22 +86,54 @@ impl Links {
             let is_same = link.broker == broker && (broker.is_some() || link.address == address);
             is_same && link.state != State::Closing
         };
-        // A broker that moved, or was gone for a while, may have an old connection that only waits
-        // for its last answers, also when the connection that took its place has failed.
-        let mut others = self.links.iter().filter(open);
-        if let Some((other, link)) = others.next()
-            && (link.requests < 2 || others.next().is_some())
-        {
+        // A broker that moved, or was gone for a while, may have old connections that only wait
+        // for their last answers; the close may come behind the dial. Where acks are 0, the last
+        // bytes may wait to be written.
+        let may_wait = |(conn, link): &(&ConnectionId, &Link)| {
+            let is_busy = self.limits.acks == 0
+                || !wire.waiting_on(**conn).is_empty()
+                || link.quiet_since == Some(at);
+            link.state == State::Up && link.is_disowned && is_busy
+        };
+        let other = self.links.iter().filter(open).find(|other| !may_wait(other));
+        if let Some((other, link)) = other {
             return fail(format!("{conn} to {broker:?} beside {other}: {link:?}"));
         }
         for link in self.links.values_mut().filter(|link| link.broker == broker) {
             link.is_old |= broker.is_some();
         }
-        self.links.insert(
-            conn,
-            Link { broker, address, state: State::Opening, requests: 0, is_old: false },
-        );
+        let link = Link {
+            broker,
+            address,
+            state: State::Opening,
+            requests: 0,
+            quiet_since: None,
+            is_disowned: false,
+            is_old: false,
+        };
+        self.links.insert(conn, link);
         Ok(())
+    }
+
+    /// An answer came on `conn`, where `waiting` others are awaited. It may say that a broker is
+    /// elsewhere, or not there.
+    pub(crate) fn answered(
+        &mut self,
+        at: Instant,
+        conn: ConnectionId,
+        brokers: &Brokers,
+        waiting: usize,
+    ) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.quiet_since = (waiting == 0).then_some(at);
+        }
+        for link in self.links.values_mut() {
+            let Some(id) = link.broker else { continue };
+            link.is_disowned |= match brokers.addresses.get(&id) {
+                Some(address) => *address != link.address,
+                None => brokers.is_all,
+            };
+        }
     }
 
     pub(crate) fn connected(&mut self, conn: ConnectionId) {
@@ -126,6 +164,7 @@ impl Links {
             return fail(Oracle::Connections, what);
         }
         link.requests += 1;
+        link.quiet_since = None;
         if (link.requests == 1) != (sent.api == ApiKey::ApiVersions) && link.requests < 3 {
             // A broker that does not speak our version is asked a second time.
             let again = link.requests == 2 && sent.version == 0;

@@ -1,10 +1,11 @@
 //! Backoff and throttling: no attempt before its time.
 
+use super::Leaders;
 use crate::Instant;
 use crate::run::verdict::{Failure, Oracle};
-use crate::run::wire::{Answered, Said, Sent};
+use crate::run::wire::{Answered, Said, Sent, SentBatch};
 use kafka_protocol::messages::ApiKey;
-use producer_proto::ConnectionId;
+use producer_proto::{ConnectionId, Uuid};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -44,16 +45,17 @@ pub(crate) struct Pace {
     /// Until when nothing may be written.
     throttled: BTreeMap<ConnectionId, Instant>,
     metadata: VecDeque<Instant>,
-    /// When an attempt of a partition's batch was refused for a reason that only time can cure.
-    refused: BTreeMap<(usize, i32), (Instant, u64)>,
-    /// The latest leader epoch of each partition.
-    epochs: BTreeMap<(usize, i32), i32>,
-    /// What was known when a batch was handed out last, by its digest.
-    epochs_sent: BTreeMap<u64, Option<i32>>,
+    /// Each batch that was handed out and not acknowledged, by its digest.
+    batches: BTreeMap<u64, Attempt>,
 }
 
-/// Errors that say nothing about leaders: trying again at once would be of no use.
-const ONLY_TIME_HELPS: [i16; 3] = [7, 19, 20];
+/// A batch's last attempt.
+struct Attempt {
+    /// What was known of the partition's leader.
+    news: Option<(Uuid, i32)>,
+    /// When it ended without success.
+    ended: Option<Instant>,
+}
 
 impl Pace {
     pub(crate) fn new(backoffs: Backoffs) -> Self {
@@ -63,9 +65,7 @@ impl Pace {
             targets: BTreeMap::new(),
             throttled: BTreeMap::new(),
             metadata: VecDeque::new(),
-            refused: BTreeMap::new(),
-            epochs: BTreeMap::new(),
-            epochs_sent: BTreeMap::new(),
+            batches: BTreeMap::new(),
         }
     }
 
@@ -112,7 +112,13 @@ impl Pace {
         }
     }
 
-    pub(crate) fn sent(&mut self, at: Instant, sent: &Sent) -> Result<(), Failure> {
+    /// A request goes out while `leaders` are known.
+    pub(crate) fn sent(
+        &mut self,
+        at: Instant,
+        sent: &Sent,
+        leaders: &Leaders,
+    ) -> Result<(), Failure> {
         if let Some(until) =
             self.throttled.get(&sent.conn).filter(|until| at + self.backoffs.tick < **until)
         {
@@ -137,20 +143,19 @@ impl Pace {
             }
         }
         for batch in &sent.batches {
-            let key = (batch.topic, batch.partition);
-            let epoch = self.epochs.get(&key).copied();
-            self.epochs_sent.insert(batch.digest, epoch);
-            if let Some((refused, digest)) = self.refused.get(&key)
-                && *digest == batch.digest
-                && at + self.backoffs.tick < *refused + least(self.backoffs.retry)
+            let (topic, partition) = (batch.topic, batch.partition);
+            let news = leaders.news(topic, partition);
+            let attempt = Attempt { news, ended: None };
+            // A leader that was named since is tried at once.
+            if let Some(last) = self.batches.insert(batch.digest, attempt)
+                && let Some(ended) = last.ended.filter(|_| last.news == news)
+                && at + self.backoffs.tick < ended + least(self.backoffs.retry)
             {
                 let what = format!(
-                    "t{}-{} is sent again {:?} after it was refused",
-                    key.0,
-                    key.1,
-                    at - *refused,
+                    "t{topic}-{partition} is sent again {:?} after an attempt failed",
+                    at - ended,
                 );
-                return Err(Failure::new(Oracle::Rates, at, what).place(key.0, key.1));
+                return Err(Failure::new(Oracle::Rates, at, what).place(topic, partition));
             }
         }
         Ok(())
@@ -166,28 +171,24 @@ impl Pace {
             let until = self.throttled.entry(answered.conn).or_default();
             *until = (*until).max(at + answered.throttle);
         }
-        if let Said::Metadata(leaders, _) = &answered.said {
-            // A new leader is tried at once.
-            for new in leaders {
-                let key = (new.topic, new.partition);
-                if self.epochs.insert(key, new.epoch).is_some_and(|epoch| epoch != new.epoch) {
-                    self.refused.remove(&key);
-                }
-            }
-        }
         let Said::Produce(answers) = &answered.said else { return };
-        for answer in answers.iter().filter(|answer| ONLY_TIME_HELPS.contains(&answer.code)) {
-            let same = |batch: &&crate::run::wire::SentBatch| {
+        for answer in answers {
+            let is_it = |batch: &&SentBatch| {
                 (batch.topic, batch.partition) == (answer.topic, answer.partition)
             };
-            let batch = request.batches.iter().find(same);
-            // Where a newer leader has become known since, there is nothing to wait for.
-            let epoch = self.epochs.get(&(answer.topic, answer.partition)).copied();
-            let is_current = |batch: &&crate::run::wire::SentBatch| {
-                self.epochs_sent.get(&batch.digest) == Some(&epoch)
-            };
-            if let Some(batch) = batch.filter(is_current) {
-                self.refused.insert((answer.topic, answer.partition), (at, batch.digest));
+            let Some(batch) = request.batches.iter().find(is_it) else { continue };
+            match self.batches.get_mut(&batch.digest) {
+                Some(attempt) if answer.code != 0 => attempt.ended = Some(at),
+                _ => drop(self.batches.remove(&batch.digest)),
+            }
+        }
+    }
+
+    /// Requests will have no answer: their connection is given up, or lost.
+    pub(crate) fn unanswered(&mut self, at: Instant, requests: &[Sent]) {
+        for batch in requests.iter().flat_map(|request| &request.batches) {
+            if let Some(attempt) = self.batches.get_mut(&batch.digest) {
+                attempt.ended = Some(at);
             }
         }
     }
