@@ -2,10 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::topics::PartitionIndex;
 use crate::wire::BrokerVersions;
 use crate::{BrokerId, ConnectionId, Instant};
+
+/// A broker that is out of the list and could not be reached is remembered for so long after its
+/// backoff: should it come back, the backoff goes on growing.
+const FAILURES_KEPT: Duration = Duration::from_secs(300);
 
 /// Index of a node in the table of nodes.
 pub(crate) type NodeIndex = u32;
@@ -91,12 +96,14 @@ impl Node {
         }
     }
 
-    /// Whether nothing is known of it that may still be needed, its backoff included.
+    /// Whether nothing is known of it that may still be needed, its backoff included, and how far
+    /// that has grown.
     fn is_forgotten(&self, now: Instant) -> bool {
+        let kept = if self.failures > 0 { FAILURES_KEPT } else { Duration::ZERO };
         self.id.is_some()
             && !self.is_listed
             && self.conn.is_none()
-            && self.retry_at <= now
+            && self.retry_at + kept <= now
             && self.leads == 0
             && self.ready.is_empty()
             && !self.is_dirty
@@ -205,9 +212,12 @@ mod tests {
         nodes[one].retry_at = Instant::from_millis(2);
         let (three, _) = nodes.list_broker(now, 3, "d".into(), 1);
         assert_ne!(three, one, "its backoff is not over");
-        nodes[one].retry_at = now;
+        (nodes[one].retry_at, nodes[one].failures) = (now, 1);
+        let (other, _) = nodes.list_broker(now, 5, "f".into(), 1);
+        assert_ne!(other, one, "its next backoff is to be longer");
+        let now = now + FAILURES_KEPT;
         assert_eq!(nodes.list_broker(now, 4, "e".into(), 1), (one, false));
         assert_eq!(nodes.by_broker(1), None);
-        assert_eq!(nodes.listed_brokers().collect::<Vec<_>>(), [two, three, one]);
+        assert_eq!(nodes.listed_brokers().collect::<Vec<_>>(), [two, three, one, other]);
     }
 }

@@ -30,7 +30,12 @@ fn least(backoff: Duration) -> Duration {
 struct Attempts {
     failures: u32,
     last_failure: Option<Instant>,
+    /// The broker was not in the list since.
+    was_gone: bool,
 }
+
+/// How long the failures of a broker that has gone count at least.
+const FAILURES_KEPT: Duration = Duration::from_secs(300);
 
 /// Whom a connection was meant for: a broker, or an address.
 type Target = (Option<i32>, String, u16);
@@ -82,6 +87,10 @@ impl Pace {
     ) -> Result<(), Failure> {
         let target: Target = (broker, address.0.to_owned(), address.1);
         let attempts = self.attempts.entry(target.clone()).or_default();
+        let failed = attempts.last_failure.filter(|_| attempts.was_gone);
+        if failed.is_some_and(|failed| at >= failed + FAILURES_KEPT) {
+            *attempts = Attempts::default();
+        }
         let doublings = attempts.failures.saturating_sub(1).min(20);
         let backoff = self.backoffs.reconnect * (1 << doublings);
         let wait = least(backoff.min(self.backoffs.reconnect_max));
@@ -109,6 +118,7 @@ impl Pace {
         } else {
             attempts.failures += 1;
             attempts.last_failure = Some(at);
+            attempts.was_gone = false;
         }
     }
 
@@ -170,6 +180,11 @@ impl Pace {
         if obeys && !answered.throttle.is_zero() {
             let until = self.throttled.entry(answered.conn).or_default();
             *until = (*until).max(at + answered.throttle);
+        }
+        let brokers = &answered.brokers;
+        for ((id, ..), attempts) in &mut self.attempts {
+            let is_listed = id.is_none_or(|id| brokers.addresses.contains_key(&id));
+            attempts.was_gone |= brokers.is_all && !is_listed;
         }
         let Said::Produce(answers) = &answered.said else { return };
         for answer in answers {
