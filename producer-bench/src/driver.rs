@@ -19,6 +19,9 @@ use crate::support::MiniBroker;
 /// Records per run.
 const RECORDS: u64 = 20_000;
 
+/// Records that are handed in together.
+const HANDFUL: usize = 100;
+
 /// Records between two turns of the driver.
 const STRIDE: usize = 1_000;
 
@@ -29,6 +32,7 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(Case::new(name, "record", RECORDS, move || send(is_keyed)));
     }
     cases.push(Case::new("handle/admit/unkeyed/100", "record", RECORDS, admit));
+    cases.push(Case::new("handle/some/unkeyed/100", "record", RECORDS, send_some));
     cases.push(Case::new("handle/whole/unkeyed/100", "record", RECORDS, || whole(false)));
     cases.push(Case::new("handle/whole/keyed/100", "record", RECORDS, || whole(true)));
     cases.push(Case::new("handle/lone-send", "record", LONE_SENDS, lone_send));
@@ -163,6 +167,16 @@ impl Rig {
         self.waiting.push_back(delivery);
     }
 
+    fn send_some(&mut self) {
+        let at = (self.next..).take(HANDFUL).map(|at| at % self.values.len());
+        let records: Vec<_> =
+            at.map(|at| Record::to(&self.topic).value(&self.values[at])).collect();
+        self.next += HANDFUL;
+        let sent = self.handle.send_some(&records);
+        assert_eq!(sent.len(), HANDFUL);
+        self.waiting.extend(sent.into_iter().map(|admission| admission.wait().expect("room")));
+    }
+
     /// Reads the results that are there.
     fn take_results(&mut self) {
         while let Some(result) = self.waiting.front().and_then(Delivery::try_result) {
@@ -193,6 +207,18 @@ fn admit() -> Body {
     warm_up(move |meter: &mut dyn Meter| {
         for _ in 0..RECORDS / STRIDE as u64 {
             meter.measure(&mut || (0..STRIDE).for_each(|_| rig.admit()));
+            rig.turn();
+            rig.take_results();
+        }
+    })
+}
+
+/// What a caller pays that hands in a hundred records at a time.
+fn send_some() -> Body {
+    let mut rig = Rig::new(LINGER);
+    warm_up(move |meter: &mut dyn Meter| {
+        for _ in 0..RECORDS / STRIDE as u64 {
+            meter.measure(&mut || (0..STRIDE / HANDFUL).for_each(|_| rig.send_some()));
             rig.turn();
             rig.take_results();
         }

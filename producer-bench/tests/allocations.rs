@@ -30,6 +30,8 @@ fn the_handle_allocates_per_batch_and_not_per_record() {
         ("handle/send/unkeyed/100", 2),
         ("handle/send/keyed/100", 2),
         ("handle/admit/unkeyed/100", 2),
+        // And the two lists of a hundred.
+        ("handle/some/unkeyed/100", 5),
         ("handle/whole/unkeyed/100", 12),
         ("handle/whole/keyed/100", 12),
     ];

@@ -20,12 +20,13 @@ use crate::interceptor::{Chain, Interceptor, intercept};
 use crate::record::{Record, Topic, TopicRef};
 use crate::replies::{CountResult, DescribeResult, Replies, WarmUpResult};
 use crate::slot::Slot;
+use crate::stamps::Stamps;
 use crate::state::{Sent, State};
 use crate::tickets::CallerSlot;
 use crate::waiting::{Admission, Reply};
 
-/// The lock is held for one call into the core at a time, or for one drain of it: never over a
-/// socket call, a job, a waker or a caller's code.
+/// The lock is held for one call into the core at a time, for a bounded run of records, or for one
+/// drain: never over a socket call, a job, a waker or a caller's code.
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Clock,
@@ -35,6 +36,9 @@ pub(crate) struct Shared {
     interceptors: Mutex<Chain>,
     faults: Arc<FaultCounters>,
 }
+
+/// How many records are pushed under one hold of the lock.
+const RUN: usize = 64;
 
 /// Whether a call that changed the core must wake the driver even if no deadline moved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,6 +83,46 @@ impl Shared {
             (Ok(Sent::Waits { .. }), None) => unreachable!("a ticket has a slot"),
             (Err(error), _) => Admission::ready(Err(error)),
         }
+    }
+
+    /// Sends records until one has to wait.
+    pub(crate) fn send_some(self: &Arc<Self>, records: &[Record<'_>]) -> Vec<Admission> {
+        let mut admissions = Vec::with_capacity(records.len());
+        let mut left = records;
+        loop {
+            let joined = self.join_run(left, &mut admissions);
+            left = &left[joined..];
+            if joined == RUN {
+                continue;
+            }
+            // This one is not usual.
+            let Some((record, rest)) = left.split_first() else { return admissions };
+            let admission = self.send(record);
+            let waits = admission.waits();
+            admissions.push(admission);
+            if waits {
+                return admissions;
+            }
+            left = rest;
+        }
+    }
+
+    /// Sends records as long as they are usual, [`RUN`] at most; how many they were.
+    fn join_run(&self, records: &[Record<'_>], admissions: &mut Vec<Admission>) -> usize {
+        if self.is_intercepted.load(Ordering::Relaxed) {
+            return 0;
+        }
+        let mut millis = None;
+        let mut joined = 0;
+        let mut state = self.lock();
+        for record in records.iter().take(RUN) {
+            let stamp =
+                |stamps: &mut Stamps| *millis.get_or_insert_with(|| stamps.take(&self.clock));
+            let Some(delivery) = state.join(record, stamp) else { break };
+            admissions.push(Admission::ready(Ok(delivery)));
+            joined += 1;
+        }
+        joined
     }
 
     pub(crate) fn send_with(&self, record: &Record<'_>, callback: Callback) -> Reply<()> {
@@ -139,7 +183,7 @@ impl Shared {
         ) -> Result<Sent, SendError>,
     ) -> Result<Sent, SendError> {
         let mut state = self.lock();
-        if let Some(delivery) = state.join(&self.clock, record) {
+        if let Some(delivery) = state.join(record, |stamps| stamps.take(&self.clock)) {
             if let Some(hook) = hook {
                 delivery.watch(hook);
             }

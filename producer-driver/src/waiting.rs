@@ -54,6 +54,11 @@ impl Admission {
         Self(State::Waiting(Place { slot, shared, topic, number }))
     }
 
+    /// Whether the record had to take a place in the queue.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self.0, State::Waiting(_))
+    }
+
     /// Takes the record back, whether it still waits or has been accepted. `Cancelled` is a
     /// promise: the record is not in the log and never will be, which holds for one that was
     /// refused, too. `TooLate`: it is on its way, and is produced as if nobody had asked.

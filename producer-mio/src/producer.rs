@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token};
 use producer_driver::proto::Config;
-use producer_driver::{Delivery, Handle, Record, RecordResult, SendError, TopicRef, system_seed};
+use producer_driver::{
+    Admission, Delivery, Handle, Record, RecordResult, SendError, TopicRef, system_seed,
+};
 
 use crate::event_loop::{EventLoop, StartError};
 
 /// Events taken at a time; more are taken the next time.
 const EVENTS: usize = 256;
+
+/// How many records `send_all` takes from its caller at a time.
+const RUN: usize = 256;
 
 /// Tokens of the thread's own poll. There can be no more sockets than file descriptors.
 const TOKENS: std::ops::Range<usize> = 0..usize::MAX;
@@ -90,7 +95,18 @@ impl Producer {
     /// Sends records and blocks until each is delivered or has failed: all results, in the order
     /// of the records. One that fails does not keep the others from being sent.
     pub fn send_all<'a>(&self, records: impl IntoIterator<Item = Record<'a>>) -> Vec<RecordResult> {
-        let sent: Vec<_> = records.into_iter().map(|record| self.send(record)).collect();
+        let mut records = records.into_iter();
+        let mut run = Vec::with_capacity(RUN);
+        let mut sent = Vec::new();
+        loop {
+            run.extend(records.by_ref().take(RUN - run.len()));
+            if run.is_empty() {
+                break;
+            }
+            let admissions = self.handle.send_some(&run);
+            run.drain(..admissions.len());
+            sent.extend(admissions.into_iter().map(Admission::wait));
+        }
         sent.into_iter().map(|sent| Ok(sent?.wait()?)).collect()
     }
 

@@ -283,7 +283,7 @@ impl Producer {
     /// As [`push`](Self::push), but only if the record can join an open batch and nothing else comes
     /// of it: then no time has to be read, and nothing becomes due. `None`, and nothing has changed:
     /// push it.
-    #[inline]
+    #[inline(never)]
     pub fn join(&mut self, record: &Record<'_>) -> Option<Receipt> {
         #[cfg(planted_bugs)]
         if self.planted.is_some() {

@@ -34,6 +34,8 @@ pub(crate) struct Topic {
     pub(crate) spread: Option<Spread>,
     /// How well its records compress.
     pub(crate) ratio: CompressionRatio,
+    /// Bytes of its last closed batch before compression.
+    pub(crate) last_size: u32,
     /// Draws taken for partition choices of this topic.
     pub(crate) draws: u64,
 }
@@ -81,6 +83,7 @@ impl Topics {
             open_batches: 0,
             spread: None,
             ratio: CompressionRatio::new(codec),
+            last_size: 0,
             draws: 0,
         });
         Ok(TopicId(index))

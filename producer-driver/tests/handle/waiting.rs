@@ -1,12 +1,14 @@
 //! Tickets: order, bounds, deadlines, and callers who go away.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use producer_driver::proto::ProduceErrorKind;
 use producer_driver::{Admission, Record, SendErrorKind, WaitingFor};
 use producer_sim::{ApiKey, Rule, TopicConfig};
 
-use crate::rig::{Rig, is_ready};
+use crate::rig::{Rig, is_ready, poll_once};
 
 fn send(rig: &Rig, topic: &str, value: &str) -> Admission {
     rig.handle.send(Record::to(topic).partition(0).value(value))
@@ -66,6 +68,42 @@ fn mem_sends_that_wait_for_memory_are_admitted_in_the_order_of_the_calls() {
     let flush = rig.handle.flush();
     rig.run(flush);
     assert_eq!(rig.net.values("orders", 0), expected);
+}
+
+#[test]
+fn some_records_are_sent_up_to_the_first_that_waits_and_then_the_rest() {
+    let mut rig = Rig::new(|config| {
+        config.buffer_memory = 64 * 1024;
+        config.batch_size = 4 * 1024;
+    });
+    let values: Vec<_> = (0..2_000).map(|i| format!("{i:05}{}", "x".repeat(100))).collect();
+    let mut records: Vec<_> =
+        values.iter().map(|value| Record::to("orders").partition(0).value(value)).collect();
+    // Refused at once, and in nobody's way.
+    records.insert(1_000, Record::to("orders").partition(-1).value("never"));
+    assert!(rig.handle.send_some(&[]).is_empty());
+
+    let (mut left, mut calls, mut results) = (&records[..], 0, Vec::new());
+    while !left.is_empty() {
+        let mut sent = rig.handle.send_some(left);
+        left = &left[sent.len()..];
+        let last = sent.pop().expect("one at least");
+        assert!(calls > 0 || sent.is_empty(), "nothing is known about the topic yet");
+        calls += 1;
+        let ready = sent.into_iter().map(|admission| match poll_once(pin!(admission)) {
+            Poll::Ready(result) => result,
+            Poll::Pending => panic!("only the last may wait"),
+        });
+        results.extend(ready);
+        results.push(rig.run(last));
+    }
+    assert!(calls > 3, "2,000 records do not fit into the memory at once");
+    let refused: Vec<_> = results.iter().map(Result::is_err).collect();
+    assert_eq!(refused.iter().position(|is_err| *is_err), Some(1_000));
+    assert_eq!(refused.iter().filter(|is_err| **is_err).count(), 1);
+    let flush = rig.handle.flush();
+    rig.run(flush);
+    assert_eq!(rig.net.values("orders", 0), values);
 }
 
 #[test]

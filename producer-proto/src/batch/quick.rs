@@ -42,17 +42,35 @@ pub(crate) struct Short {
     pub(crate) len: usize,
 }
 
-/// How many bytes a number below [`TWO_BYTES`] takes as varint.
-#[inline(always)]
-fn code_len(value: u64) -> usize {
-    1 + usize::from(value >= 1 << 7)
+/// A few bytes that are put together in a register, lowest first.
+#[derive(Clone, Copy)]
+struct Word {
+    bytes: u64,
+    bits: u32,
 }
 
-/// These bytes, the first one lowest.
+impl Word {
+    const EMPTY: Self = Self { bytes: 0, bits: 0 };
+
+    /// Adds a number below [`TWO_BYTES`] as varint.
+    #[inline(always)]
+    fn varint(self, value: u64) -> Self {
+        if value < 1 << 7 {
+            return Self { bytes: self.bytes | value << self.bits, bits: self.bits + 8 };
+        }
+        Self { bytes: self.bytes | two_bytes(value) << self.bits, bits: self.bits + 16 }
+    }
+
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.bits as usize / 8
+    }
+}
+
+/// The varint of a number that takes two bytes, the first one lowest.
 #[inline(always)]
-fn code(value: u64) -> u64 {
-    let high = value & !0x7f;
-    value + high + (u64::from(high != 0) << 7)
+fn two_bytes(value: u64) -> u64 {
+    value + (value & !0x7f) + 0x80
 }
 
 impl BatchBuilder {
@@ -96,48 +114,64 @@ impl BatchBuilder {
         {
             return None;
         }
-        let lengths = value.len() + key_len;
-        // Attributes, the number of headers, and the length of a key that is null: a byte each.
-        let key_code_len = key.map_or(1, |key| code_len(length(key.len())));
-        let value_code_len = code_len(length(value.len()));
-        let body = 2 + code_len(delta) + code_len(offset) + key_code_len + value_code_len + lengths;
-        let len = code_len(length(body)) + body;
+        // Attributes, timestamp, index: what records with and without a key have in common.
+        let front = Word::EMPTY.varint(0).varint(delta).varint(offset);
+        let value_code = Word::EMPTY.varint(length(value.len()));
+        let len = match key {
+            None => {
+                let front = front.varint(zigzag64(-1)).varint(length(value.len()));
+                let (len, out) = self.begin(front, value.len())?;
+                *put(out, value)?.first_mut()? = 0;
+                len
+            }
+            Some(key) => {
+                let front = front.varint(length(key.len()));
+                let rest = key.len() + value_code.len() + value.len();
+                let (len, out) = self.begin(front, rest)?;
+                let out = put(out, key)?;
+                *out.first_chunk_mut()? = (value_code.bytes as u16).to_le_bytes();
+                *put(out.get_mut(value_code.len()..)?, value)?.first_mut()? = 0;
+                len
+            }
+        };
+        let index = self.count;
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.len += len;
+        self.count = index + 1;
+        Some(Short { index, len })
+    }
+
+    /// Writes the length of a record and its front, if there is room for it and the `rest` of its
+    /// bytes and the number of its headers, which is a byte. Gives the record's length, its own
+    /// included, and where the rest goes.
+    #[inline(always)]
+    fn begin(&mut self, front: Word, rest: usize) -> Option<(usize, &mut [u8])> {
+        let body = front.len() + rest + 1;
+        let code = length(body);
+        let len = body + 1 + usize::from(code >= 1 << 7);
         let end = self.len + len;
         if end > self.room.end || len > self.room.record {
             return None;
         }
         let out = self.buffer.get_mut(self.len..end + STORE)?;
-
-        let mut prefix = code(length(body));
-        let mut at = code_len(length(body)) + 1;
-        prefix |= code(delta) << (8 * at);
-        at += code_len(delta);
-        prefix |= code(offset) << (8 * at);
-        at += code_len(offset);
-        // A key that is null.
-        prefix |= zigzag64(-1) << (8 * at);
-        *out.first_chunk_mut()? = prefix.to_le_bytes();
-        let mut out = out.get_mut(at..)?;
-        match key {
-            None => out = out.get_mut(1..)?,
-            Some(key) => out = put(out, key, key_code_len)?,
-        }
-        *put(out, value, value_code_len)?.first_mut()? = 0;
-
-        let index = self.count;
-        self.max_timestamp = self.max_timestamp.max(timestamp);
-        self.len = end;
-        self.count = index + 1;
-        Some(Short { index, len })
+        let out = if code < 1 << 7 {
+            let (first, out) = out.split_first_mut()?;
+            *first = code as u8;
+            out
+        } else {
+            let (first, out) = out.split_first_chunk_mut()?;
+            *first = (two_bytes(code) as u16).to_le_bytes();
+            out
+        };
+        *out.first_chunk_mut()? = front.bytes.to_le_bytes();
+        Some((len, out.get_mut(front.len()..)?))
     }
 }
 
-/// Writes bytes with their length in front; gives what is left of `out`.
+/// Writes bytes; gives what is left of `out`.
 #[inline(always)]
-fn put<'a>(out: &'a mut [u8], bytes: &[u8], code_len: usize) -> Option<&'a mut [u8]> {
-    let code = code(length(bytes.len())) as u16;
-    *out.first_chunk_mut()? = code.to_le_bytes();
-    let (place, rest) = out.get_mut(code_len..)?.split_at_mut_checked(bytes.len())?;
+fn put<'a>(out: &'a mut [u8], bytes: &[u8]) -> Option<&'a mut [u8]> {
+    let (place, rest) = out.split_at_mut_checked(bytes.len())?;
     place.copy_from_slice(bytes);
     Some(rest)
 }

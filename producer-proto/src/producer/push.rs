@@ -458,8 +458,7 @@ impl Producer {
         payload: &Payload<'_>,
     ) -> Result<BatchBuilder, LaneIndex> {
         let needed = payload.size_upper_bound() - HEADER_LEN;
-        let usual = self.partition(at).usual_size as usize;
-        let usual = if usual == 0 { FIRST_BUFFER } else { usual };
+        let usual = self.likely_size(at);
         let batch_size = self.settings.batch_size;
         let buffer = self.pool.take(usual.max(needed));
         let builder = BatchBuilder::new(buffer, batch_size);
@@ -475,6 +474,22 @@ impl Producer {
             return Ok(builder);
         }
         Err(lane)
+    }
+
+    /// How many bytes the next batch of a partition is likely to take.
+    fn likely_size(&self, at: PartitionIndex) -> usize {
+        let partition = self.partition(at);
+        if partition.usual_size > 0 {
+            return partition.usual_size as usize;
+        }
+        let topic = self.topics.at(partition.topic);
+        match &topic.spread {
+            // The topic's records fill one partition after the other.
+            Some(Spread::Sticky(sticky)) if sticky.current() == Some(partition.index) => {
+                FIRST_BUFFER.max(topic.last_size as usize)
+            }
+            _ => FIRST_BUFFER,
+        }
     }
 
     fn lane_of(&self, at: PartitionIndex) -> LaneIndex {

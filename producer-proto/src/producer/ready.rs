@@ -185,7 +185,10 @@ impl Producer {
             self.retire(slot);
             return;
         }
-        self.partition_mut(at).usual_size = usual;
+        let partition = self.partition_mut(at);
+        partition.usual_size = usual;
+        let topic = partition.topic;
+        self.topics.at_mut(topic).last_size = usual;
         self.stats.batches_sealed += 1;
         if let Some(format) = self.leader_format(at) {
             self.seal(slot, format);
