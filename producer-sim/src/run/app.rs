@@ -1,7 +1,7 @@
 //! The application of a run: what it does when, and how it takes refusals.
 
 use super::content::{self, LEAST_VALUE};
-use super::engine::{Engine, Verdict, WALL_CLOCK, Waiting, producer_seed};
+use super::engine::{Engine, Flush, Verdict, WALL_CLOCK, Waiting, producer_seed};
 use super::ledger::Entry;
 use super::murmur2::partition_of_key;
 use super::script::{Call, To};
@@ -42,7 +42,8 @@ impl Engine<'_> {
 
     pub(super) fn flush(&mut self) {
         let id = self.world.producer.flush(self.world.clock());
-        self.flushes.insert(id, self.ledger.living().len());
+        let records = self.ledger.living().len();
+        self.flushes.insert(id, Flush { records, asked: self.world.now() });
     }
 
     pub(super) fn close(&mut self, deadline: Option<Duration>) {

@@ -32,6 +32,13 @@ pub(super) struct Waiting {
     pub(super) headers: usize,
 }
 
+/// A flush that is not done.
+pub(super) struct Flush {
+    /// How many records were appended before it.
+    pub(super) records: usize,
+    pub(super) asked: Instant,
+}
+
 /// A run under way.
 pub(super) struct Engine<'a> {
     pub(super) script: &'a Script,
@@ -50,7 +57,7 @@ pub(super) struct Engine<'a> {
     pub(super) backlog: VecDeque<Waiting>,
     /// Appends that wait for the next outcome.
     pub(super) follow_ups: u32,
-    pub(super) flushes: BTreeMap<FlushId, usize>,
+    pub(super) flushes: BTreeMap<FlushId, Flush>,
     pub(super) closing: Option<Option<Instant>>,
     pub(super) rest: Rest,
     pub(super) fatal: bool,

@@ -1,6 +1,6 @@
 //! What was seen, handed to the oracles.
 
-use super::engine::{Engine, Verdict};
+use super::engine::{Engine, Flush, Verdict};
 use super::ledger::{Told, judge_time};
 use super::script::{Act, Call, Step};
 use super::story;
@@ -175,13 +175,33 @@ impl Engine<'_> {
 
     fn flushed(&mut self, at: Instant, id: FlushId) -> Verdict {
         let fail = |what| Err(Failure::new(Oracle::FlushAndClose, at, what));
-        let Some(mark) = self.flushes.remove(&id) else {
+        let Some(Flush { records, .. }) = self.flushes.remove(&id) else {
             return fail(format!("{id:?} is done, which nobody waits for"));
         };
         let living = self.ledger.living();
-        match living[..mark].iter().find(|entry| entry.told.is_none()) {
+        match living[..records].iter().find(|entry| entry.told.is_none()) {
             Some(entry) => fail(format!("{id:?} is done, {} has no outcome", entry.number)),
             None => Ok(()),
+        }
+    }
+
+    /// A close with a deadline is over by then, and a flush when the last record before it must be.
+    fn judge_deadlines(&self, now: Instant) -> Verdict {
+        let fail = |what| Err(Failure::new(Oracle::Deadlines, now, what));
+        let slack = self.slack();
+        if let Some(Some(deadline)) = self.closing
+            && now > deadline + slack
+            && !self.rest.is_closed()
+        {
+            let open = self.ledger.open();
+            return fail(format!("not closed, {open} records open; due at {deadline:?}"));
+        }
+        let timeout = self.delivery_timeout();
+        match self.flushes.first_key_value() {
+            Some((id, Flush { asked, .. })) if now > *asked + timeout + slack => {
+                fail(format!("{id:?}, asked for at {asked:?}, is not done"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -192,6 +212,7 @@ impl Engine<'_> {
             let what = format!("broker {}: {}", violation.broker, violation.what);
             return Err(Failure::new(Oracle::Wire, violation.at, what));
         }
+        self.judge_deadlines(now)?;
         let producer = &self.world.producer;
         self.rest.timer(now, producer.poll_timeout(), producer.timeout_reason())?;
         let stats = producer.stats();

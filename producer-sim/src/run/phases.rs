@@ -88,8 +88,20 @@ impl Engine<'_> {
 
     /// An hour without anything to do.
     pub(super) fn rest(&mut self) -> Verdict {
+        let before = self.world.wake_ups();
         self.run_until(self.world.now() + REST)?;
+        self.rest.wake_ups(self.world.now(), self.world.wake_ups() - before, self.explained())?;
         baseline(self.world.now(), self.world.producer.stats(), "with nothing left to do")
+    }
+
+    /// How many times a producer may be woken in the hour of rest: a look at the metadata is due
+    /// again and again, may need a new connection and may be tried on several brokers; and every
+    /// connection that stays idle is closed once.
+    fn explained(&self) -> u64 {
+        let age = self.config.metadata_max_age.as_micros().max(1);
+        let looks = 1 + REST.as_micros() / age;
+        let connections = 1 + self.script.brokers.unsigned_abs();
+        u64::try_from(5 * looks).unwrap_or(u64::MAX).saturating_add(2 * u64::from(connections) + 8)
     }
 
     /// Closes, waits for the last late request, and holds the logs against the ledger.

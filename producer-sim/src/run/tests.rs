@@ -240,6 +240,8 @@ fn after_the_close_there_are_no_events_no_bytes_no_timers_and_no_memory() {
     let bytes = rest.nothing_more(NOW, || "bytes".to_owned());
     assert_eq!(oracle(bytes), Some(Oracle::FlushAndClose));
     assert_eq!(oracle(rest.event(NOW, &Event::Closed)), Some(Oracle::FlushAndClose));
+    assert_eq!(rest.wake_ups(NOW, 8, 8), Ok(()));
+    assert_eq!(oracle(rest.wake_ups(NOW, 9, 8)), Some(Oracle::Timers));
     let mut stats = Stats::default();
     assert_eq!(baseline(NOW, &stats, "now"), Ok(()));
     stats.buffered_bytes = 1;

@@ -125,6 +125,7 @@ impl World {
         if !is_due && !is_spurious {
             return;
         }
+        self.wake_ups += u64::from(is_due);
         self.timeout();
         let next = self.producer.poll_timeout();
         assert!(

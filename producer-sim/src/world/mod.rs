@@ -104,6 +104,7 @@ pub struct World {
     watch: Option<Watch>,
     /// Inputs that the producer got, and things that happened to brokers and on the network.
     happenings: u64,
+    wake_ups: u64,
 }
 
 impl World {
@@ -153,6 +154,7 @@ impl World {
             open: Vec::new(),
             watch: None,
             happenings: 0,
+            wake_ups: 0,
         })
     }
 
@@ -162,6 +164,11 @@ impl World {
     }
 
     /// How much has happened: calls of the producer, and things that happened on the network.
+    /// How often the producer was called because its deadline had come.
+    pub(crate) fn wake_ups(&self) -> u64 {
+        self.wake_ups
+    }
+
     pub(crate) fn happenings(&self) -> u64 {
         self.happenings
     }

@@ -52,6 +52,15 @@ impl Rest {
             None => Ok(()),
         }
     }
+
+    /// It was not woken more often than there were reasons for.
+    pub(crate) fn wake_ups(&self, at: Instant, woken: u64, explained: u64) -> Result<(), Failure> {
+        if woken <= explained {
+            return Ok(());
+        }
+        let what = format!("woken {woken} times in an hour of rest, {explained} are explained");
+        Err(Failure::new(Oracle::Timers, at, what))
+    }
 }
 
 /// No memory is accounted for any more: all records have their outcomes, all requests ended.
