@@ -169,9 +169,9 @@ impl<S: Read + Write> Driver<S> {
         is_any
     }
 
-    /// All streams, for adapters that register them somewhere.
-    pub fn streams(&mut self) -> impl Iterator<Item = (ConnectionId, &mut S)> {
-        self.links.iter_mut().map(|(conn, link)| (*conn, &mut link.stream))
+    /// The stream of a connection that is up.
+    pub fn stream(&mut self, conn: ConnectionId) -> Option<&mut S> {
+        self.links.get_mut(&conn).map(|link| &mut link.stream)
     }
 
     /// Does all there is to do, up to a limit. `waker` is what wakes the adapter from the sleep

@@ -37,6 +37,8 @@ mod job;
 mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "net")]
+mod read_gate;
 mod record;
 mod replies;
 #[cfg(feature = "net")]
@@ -68,6 +70,8 @@ pub use interceptor::{Acknowledgement, BoxError, Draft, DraftHeader, Interceptor
 pub use job::Work;
 #[cfg(feature = "net")]
 pub use log::log;
+#[cfg(feature = "net")]
+pub use read_gate::{ReadGate, has_drained};
 pub use record::{Record, Topic, TopicRef};
 #[cfg(feature = "net")]
 pub use resolve::{Answer, Resolve, Resolved, on_a_thread};

@@ -64,16 +64,16 @@ pub struct Task<R: Runtime> {
     driver: Driver<R::Stream>,
     host: Host<R>,
     alarm: R::Timer,
-    alarm_at: Instant,
+    /// When the alarm rings; `None` when it has rung.
+    alarm_at: Option<Instant>,
 }
 
 impl<R: Runtime> Task<R> {
     /// A task for this driver.
     pub fn new(config: &Config, driver: Driver<R::Stream>, runtime: R) -> Self {
-        let alarm_at = Instant::now();
-        let alarm = runtime.timer(alarm_at);
+        let alarm = runtime.timer(Instant::now());
         let host = Host { settings: DialSettings::new(config), dials: Vec::new(), runtime };
-        Self { driver, host, alarm, alarm_at }
+        Self { driver, host, alarm, alarm_at: None }
     }
 
     /// Reports dials that have ended and sockets that have become ready; true when there were
@@ -99,13 +99,28 @@ impl<R: Runtime> Task<R> {
         is_ready || host.dials.len() < before
     }
 
+    /// Whether the deadline has come; else the alarm is set. Setting it costs system calls on some
+    /// runtimes, and deadlines mostly move away with each answer: an alarm that rings before the
+    /// deadline stays, and is set anew when it has rung for nothing.
     fn is_due(&mut self, deadline: Option<Instant>, context: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else { return false };
-        if self.alarm_at != deadline {
-            self.alarm_at = deadline;
-            R::reset(&mut self.alarm, deadline);
+        loop {
+            let rings_at = match self.alarm_at {
+                Some(at) if at <= deadline => at,
+                _ => {
+                    R::reset(&mut self.alarm, deadline);
+                    self.alarm_at = Some(deadline);
+                    deadline
+                }
+            };
+            if Pin::new(&mut self.alarm).poll(context).is_pending() {
+                return false;
+            }
+            self.alarm_at = None;
+            if rings_at >= deadline {
+                return true;
+            }
         }
-        Pin::new(&mut self.alarm).poll(context).is_ready()
     }
 }
 

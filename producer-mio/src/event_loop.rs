@@ -153,10 +153,14 @@ impl EventLoop {
         let Some(conn) = self.sources.find(event.token()) else { return true };
         if !self.dialler.on_ready(conn) {
             let error = event.is_error();
+            let is_ending = event.is_read_closed() || error;
             let ready = Interest {
-                read: event.is_readable() || event.is_read_closed() || error,
+                read: event.is_readable() || is_ending,
                 write: event.is_writable() || event.is_write_closed() || error,
             };
+            if let Some(socket) = self.driver.stream(conn).filter(|_| ready.read) {
+                socket.readable(is_ending);
+            }
             self.driver.set_ready(conn, ready);
         }
         true

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use producer_driver::connect_end;
 use producer_driver::proto::ConnectionId;
+use producer_driver::{ReadGate, connect_end};
 
 /// The tokens of one event loop. A token is free again when its socket is dropped.
 #[derive(Debug)]
@@ -30,8 +30,9 @@ impl Sources {
         socket: std::net::TcpStream,
     ) -> io::Result<Socket> {
         let token = self.take(conn)?;
-        let mut socket =
-            Socket { stream: TcpStream::from_std(socket), token, sources: self.clone() };
+        let stream = TcpStream::from_std(socket);
+        let (gate, sources) = (ReadGate::new(), self.clone());
+        let mut socket = Socket { stream, token, sources, gate };
         // Both at once and for good: mio tells of changes only.
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut socket.stream, Token(token), interest)?;
@@ -65,9 +66,15 @@ pub(crate) struct Socket {
     stream: TcpStream,
     token: usize,
     sources: Arc<Sources>,
+    gate: ReadGate,
 }
 
 impl Socket {
+    /// It has become readable; `is_ending` when the peer or an error has ended it.
+    pub(crate) fn readable(&mut self, is_ending: bool) {
+        self.gate.open(is_ending);
+    }
+
     /// How the connect ended; `WouldBlock` when it has not.
     pub(crate) fn connect_end(&self) -> io::Result<()> {
         connect_end(&self.stream)
@@ -84,7 +91,7 @@ impl Drop for Socket {
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
+        self.gate.read(&mut self.stream, buffer)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What smol's parts offer for the driver's task.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use producer_driver::{Runtime, Work, connect_end, look_up};
+use producer_driver::{ReadGate, Runtime, Work, connect_end, look_up};
 use smol::{Async, Timer, unblock};
 
 #[derive(Clone)]
@@ -31,15 +32,20 @@ impl Runtime for Smol {
     async fn finish_connect(&self, socket: TcpStream) -> io::Result<Socket> {
         let stream = Async::new_nonblocking(socket)?;
         stream.write_with(|socket| connect_end(socket)).await?;
-        Ok(Socket(stream))
+        Ok(Socket { stream, gate: Cell::default() })
     }
 
-    fn poll_readable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
-        stream.poll_readable(context).map(drop)
+    fn poll_readable(socket: &Socket, context: &mut Context<'_>) -> Poll<()> {
+        socket.stream.poll_readable(context).map(|_| {
+            // The reactor tells of the end as often as it is asked.
+            let mut gate = socket.gate.get();
+            gate.open(false);
+            socket.gate.set(gate);
+        })
     }
 
-    fn poll_writable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
-        stream.poll_writable(context).map(drop)
+    fn poll_writable(socket: &Socket, context: &mut Context<'_>) -> Poll<()> {
+        socket.stream.poll_writable(context).map(drop)
     }
 
     fn run(&self, work: Work) {
@@ -49,21 +55,24 @@ impl Runtime for Smol {
 }
 
 /// A socket that the reactor watches, as the non-blocking stream that the driver pumps.
-pub(crate) struct Socket(Async<TcpStream>);
+pub(crate) struct Socket {
+    stream: Async<TcpStream>,
+    gate: Cell<ReadGate>,
+}
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.get_ref().read(buffer)
+        self.gate.get_mut().read(&mut self.stream.get_ref(), buffer)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_ref().write(bytes)
+        self.stream.get_ref().write(bytes)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.get_ref().write_vectored(slices)
+        self.stream.get_ref().write_vectored(slices)
     }
 
     fn flush(&mut self) -> io::Result<()> {

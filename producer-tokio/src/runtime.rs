@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use producer_driver::proto::Config;
 use producer_driver::{Driver, Runtime, Task, Work, connect_end};
+use tokio::io::Interest;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, RuntimeFlavor};
 use tokio::task::unconstrained;
@@ -54,7 +55,7 @@ impl Runtime for Tokio {
 
     async fn finish_connect(&self, socket: net::TcpStream) -> io::Result<Socket> {
         let stream = TcpStream::from_std(socket)?;
-        stream.async_io(tokio::io::Interest::WRITABLE, || connect_end(&stream)).await?;
+        stream.async_io(Interest::WRITABLE, || connect_end(&stream)).await?;
         Ok(Socket(stream))
     }
 
@@ -79,7 +80,13 @@ pub(crate) struct Socket(TcpStream);
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let count = self.0.try_read(buffer)?;
+        if producer_driver::has_drained(count, buffer) {
+            // As if a second read had found nothing: what comes next, or the end, wakes us.
+            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.0.try_io(Interest::READABLE, nothing);
+        }
+        Ok(count)
     }
 }
 
