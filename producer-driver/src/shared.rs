@@ -47,6 +47,18 @@ enum Wake {
     IfNeeded,
 }
 
+/// Hands a record in, under the lock, when it is not the usual one. Takes the hook unless it refuses
+/// the record.
+trait Submit:
+    FnOnce(&mut State, Instant, &CoreRecord<'_>, &mut Option<Hook>) -> Result<Sent, SendError>
+{
+}
+
+impl<F> Submit for F where
+    F: FnOnce(&mut State, Instant, &CoreRecord<'_>, &mut Option<Hook>) -> Result<Sent, SendError>
+{
+}
+
 impl Shared {
     pub(crate) fn new(config: &Config, seed: [u8; 32]) -> Result<Arc<Self>, ConfigError> {
         let clock = Clock::new();
@@ -151,17 +163,23 @@ impl Shared {
         &self,
         record: &Record<'_>,
         callback: Option<Callback>,
-        call: impl FnOnce(
-            &mut State,
-            Instant,
-            &CoreRecord<'_>,
-            &mut Option<Hook>,
-        ) -> Result<Sent, SendError>,
+        call: impl Submit,
     ) -> Result<Sent, SendError> {
         if !self.is_intercepted.load(Ordering::Relaxed) {
             let hook = callback.map(|it| Hook::new(None, Some(it), self.faults.clone()));
             return self.submit_hooked(record, hook, call);
         }
+        self.submit_intercepted(record, callback, call)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn submit_intercepted(
+        &self,
+        record: &Record<'_>,
+        callback: Option<Callback>,
+        call: impl Submit,
+    ) -> Result<Sent, SendError> {
         let chain = self.interceptors.lock().unwrap_or_else(PoisonError::into_inner).clone();
         intercept(&chain, record, &self.faults, |record, watch| {
             let hook = Hook::new(Some(watch), callback, self.faults.clone());
@@ -175,12 +193,7 @@ impl Shared {
         &self,
         record: &Record<'_>,
         hook: Option<Hook>,
-        call: impl FnOnce(
-            &mut State,
-            Instant,
-            &CoreRecord<'_>,
-            &mut Option<Hook>,
-        ) -> Result<Sent, SendError>,
+        call: impl Submit,
     ) -> Result<Sent, SendError> {
         let mut state = self.lock();
         if let Some(delivery) = state.join(record, |stamps| stamps.take(&self.clock)) {
@@ -198,12 +211,7 @@ impl Shared {
         mut state: MutexGuard<'_, State>,
         record: &Record<'_>,
         mut hook: Option<Hook>,
-        call: impl FnOnce(
-            &mut State,
-            Instant,
-            &CoreRecord<'_>,
-            &mut Option<Hook>,
-        ) -> Result<Sent, SendError>,
+        call: impl Submit,
     ) -> Result<Sent, SendError> {
         let now = self.clock.now();
         let result = state.resolve(now, record.topic).and_then(|topic| {
