@@ -12,7 +12,7 @@ use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
 use crate::world::Seen;
 use crate::{Cluster, ClusterConfig, Conditions, Failover, Instant, TopicConfig, World};
-use producer_proto::{Acks, Config, ConfigError, FlushId, TopicId};
+use producer_proto::{Acks, Config, ConfigError, Event, FlushId, TopicId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -274,10 +274,15 @@ impl<'a> Engine<'a> {
             if seen.is_empty() {
                 break;
             }
+            let mut has_outcome = false;
             for (at, seen) in seen.drain(..) {
+                has_outcome |=
+                    matches!(seen, Seen::Event(Event::Delivered { .. } | Event::Failed { .. }));
                 self.judge(at, seen)?;
             }
-            self.follow_up()?;
+            if has_outcome {
+                self.follow_up()?;
+            }
             self.world.drain();
         }
         self.seen = seen;
