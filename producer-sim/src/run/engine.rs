@@ -181,6 +181,18 @@ impl<'a> Engine<'a> {
 
     /// The whole run.
     pub(super) fn run(&mut self) -> Verdict {
+        self.carry_out_steps()?;
+        self.quiesce()?;
+        self.recover()?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.timeline.end = self.world.now();
+        }
+        self.rest()?;
+        self.finish()
+    }
+
+    /// What the script says, up to the last step.
+    pub(super) fn carry_out_steps(&mut self) -> Verdict {
         if self.script.first_sequence > 0 {
             self.begin_sequences()?;
         }
@@ -211,13 +223,7 @@ impl<'a> Engine<'a> {
             self.world.drain();
             self.look()?;
         }
-        self.quiesce()?;
-        self.recover()?;
-        if let Some(recorder) = &mut self.recorder {
-            recorder.timeline.end = self.world.now();
-        }
-        self.rest()?;
-        self.finish()
+        Ok(())
     }
 
     pub(super) fn conditions(&self) -> Conditions {

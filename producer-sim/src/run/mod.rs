@@ -18,6 +18,8 @@
 
 mod app;
 mod audit;
+#[cfg(test)]
+mod closing;
 mod content;
 mod engine;
 mod entropy;
