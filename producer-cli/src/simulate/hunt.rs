@@ -20,6 +20,9 @@ use crate::say::say;
 /// make no difference.
 const REPEATED: u64 = 100;
 
+/// What a run may use of the stack: a producer that goes deeper with more work goes down here.
+const STACK: usize = 256 << 10;
+
 /// What a thread has to tell.
 enum Word {
     Ran(Case, Report, Duration),
@@ -39,7 +42,7 @@ pub(super) fn hunt(args: &SimulateArgs) -> Result<ExitCode, String> {
     thread::scope(|scope| {
         for _ in 0..args.jobs {
             let (words, next, stop) = (words.clone(), &next, &stop);
-            scope.spawn(move || {
+            let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, move || {
                 while !stop.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= seeds {
@@ -52,6 +55,10 @@ pub(super) fn hunt(args: &SimulateArgs) -> Result<ExitCode, String> {
                     }
                 }
             });
+            if let Err(error) = thread {
+                unusable = Some(format!("a thread: {error}"));
+                stop.store(true, Ordering::Relaxed);
+            }
         }
         drop(words);
         for word in inbox {
