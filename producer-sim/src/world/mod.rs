@@ -284,7 +284,9 @@ impl World {
                 self.cluster.disconnect(now, remote);
             }
             Happening::ToClient { link, bytes } => {
+                // That may be when the producer finds that it has waited too long, and closes.
                 self.report_written(link);
+                self.drain();
                 for piece in self.network.arrive(now, link, bytes) {
                     // The producer may have closed the connection over an earlier piece.
                     if self.is_read(link) {
