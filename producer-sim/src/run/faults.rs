@@ -125,6 +125,12 @@ impl Engine<'_> {
                 let delay = delay.map(Micros::duration);
                 self.world.cluster.set_replication_delay(broker, delay);
             }
+            Fault::MetadataDelay(broker, delay) => {
+                self.world.cluster.set_metadata_delay(broker, delay.duration());
+            }
+            Fault::ByteRate(broker, rate) => {
+                self.world.cluster.set_byte_rate(broker, Some(rate));
+            }
             Fault::Stale(broker, stale) => self.world.cluster.freeze_metadata(broker, stale),
             Fault::Hide(topic, hidden) => {
                 self.world.cluster.set_hidden(&self.names[topic], hidden);

@@ -26,6 +26,8 @@ impl Engine<'_> {
         for broker in 1..=self.script.brokers {
             cluster.resume(broker);
             cluster.set_replication_delay(broker, Some(Duration::ZERO));
+            cluster.set_metadata_delay(broker, Duration::ZERO);
+            cluster.set_byte_rate(broker, None);
         }
         for broker in 1..=self.script.brokers {
             let is_up = cluster.brokers().iter().any(|spec| spec.id == broker);

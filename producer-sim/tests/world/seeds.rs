@@ -103,6 +103,8 @@ fn upheavals_are_drawn_and_counted() {
         "expand ISR",
         "replication delay",
         "no replication",
+        "metadata delay",
+        "byte rate",
     ];
     for kind in kinds {
         assert!(drawn.contains(kind), "{kind} is not in {drawn:?}");

@@ -14,15 +14,19 @@ enum Upheaval {
     Replication,
     InSync,
     Elect,
+    MetadataDelay,
+    ByteRate,
 }
 
 /// Each has a number of its own for its draws.
-const ALL: [(u64, Upheaval); 5] = [
+const ALL: [(u64, Upheaval); 7] = [
     (1_000, Upheaval::Crash),
     (1_001, Upheaval::Pause),
     (1_002, Upheaval::Replication),
     (1_003, Upheaval::InSync),
     (1_004, Upheaval::Elect),
+    (1_005, Upheaval::MetadataDelay),
+    (1_006, Upheaval::ByteRate),
 ];
 
 pub(super) fn upheavals(
@@ -110,6 +114,16 @@ impl Plan<'_> {
                 if self.dice.one_in(2) {
                     self.add(duration, Fault::Elect { topic, partition, to: None });
                 }
+            }
+            Upheaval::MetadataDelay => {
+                let delay = Micros(self.dice.log_uniform(1_000, 5_000_000));
+                self.add(0, Fault::MetadataDelay(broker, delay));
+                self.add(duration, Fault::MetadataDelay(broker, Micros(0)));
+            }
+            Upheaval::ByteRate => {
+                let rate = self.dice.log_uniform(100, 1_000_000);
+                self.add(0, Fault::ByteRate(broker, rate));
+                self.add(duration, Fault::ByteRate(broker, 0));
             }
         }
     }

@@ -112,6 +112,11 @@ pub enum Fault {
     },
     /// How long a broker's followers take to copy; with `None` they do not.
     Replication(i32, Option<Micros>),
+    /// How much later a broker hears of changes, of which it tells its clients and by which it
+    /// acts.
+    MetadataDelay(i32, Micros),
+    /// How many bytes per second a client may send to a broker; zero for no limit.
+    ByteRate(i32, u64),
     /// A broker's metadata stands still, or catches up.
     Stale(i32, bool),
     /// A topic is unknown to everybody, or known again.
@@ -245,6 +250,8 @@ impl Fault {
             Self::InSync { .. } => "expand ISR",
             Self::Replication(_, Some(_)) => "replication delay",
             Self::Replication(_, None) => "no replication",
+            Self::MetadataDelay(..) => "metadata delay",
+            Self::ByteRate(..) => "byte rate",
             Self::Stale(..) => "stale",
             Self::Hide(..) => "hide",
             Self::Recreate(..) => "recreate",
