@@ -157,6 +157,12 @@ impl Cluster {
         &self.lost
     }
 
+    /// Whether an unclean election or a lost tail has ever taken something from a partition of
+    /// this name, even if it has come back since.
+    pub fn has_lost_uncleanly(&self, topic: &str, partition: i32) -> bool {
+        self.unclean.iter().any(|(name, index)| (&**name, *index) == (topic, partition))
+    }
+
     fn image_mut(
         &mut self,
         topic: &str,

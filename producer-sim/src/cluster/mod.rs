@@ -163,6 +163,8 @@ pub struct Cluster {
     progress: bool,
     completing: bool,
     lost: Vec<Lost>,
+    /// Where an unclean election or a lost tail has ever taken something.
+    unclean: BTreeSet<(Arc<str>, i32)>,
     /// Partitions that have changed since the last check.
     unchecked: Vec<Place>,
     /// How many losses were looked at by then.
@@ -213,6 +215,7 @@ impl Cluster {
             progress: false,
             completing: false,
             lost: Vec::new(),
+            unclean: BTreeSet::new(),
             unchecked: Vec::new(),
             checked_lost: 0,
             rules: Rules::default(),

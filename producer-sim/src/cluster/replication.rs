@@ -128,6 +128,7 @@ impl Cluster {
         reason: LostReason,
     ) {
         let at = self.clock;
+        let before = self.lost.len();
         self.lost.extend(batches.into_iter().map(|batch| Lost {
             at,
             topic: Arc::clone(&place.topic),
@@ -137,6 +138,10 @@ impl Cluster {
             reason,
             batch,
         }));
+        let is_unclean = matches!(reason, LostReason::UncleanElection | LostReason::LostTail);
+        if is_unclean && self.lost.len() > before {
+            self.unclean.insert((Arc::clone(&place.topic), place.index));
+        }
     }
 }
 

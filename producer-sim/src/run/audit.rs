@@ -25,8 +25,8 @@ pub(crate) struct Promises {
     pub(crate) durable: bool,
     /// Topics whose records carry the brokers' time.
     pub(crate) append_time: BTreeSet<usize>,
-    /// Topics without the promises of order, of one copy and of durability: brokers forgot
-    /// something.
+    /// Partitions without the promises of order, of one copy and of what is surely not there:
+    /// brokers forgot something.
     pub(crate) excused: BTreeSet<(usize, i32)>,
     /// Records that brokers lost although they may have been delivered.
     pub(crate) lost: BTreeSet<RecordNumber>,
@@ -52,9 +52,7 @@ pub(crate) fn audit(
             let failure = Failure::new(oracle, at, what).record(entry.number);
             Err(failure.place(entry.topic, partition))
         };
-        let is_durable = promises.durable
-            && !is_excused(promises, entry)
-            && !promises.lost.contains(&entry.number);
+        let is_durable = promises.durable && !promises.lost.contains(&entry.number);
         match &entry.told {
             Some((_, Told::Delivered { offset: Some(offset) })) => {
                 let is_there = |log: &&Log| at_offset(log, *offset) == Some(entry.number);
@@ -73,7 +71,7 @@ pub(crate) fn audit(
                 return fail(Oracle::NothingLost, what);
             }
             Some((_, Told::Failed { persistence: Persistence::NotPersisted, error }))
-                if copies > 0 =>
+                if copies > 0 && !is_excused(promises, entry) =>
             {
                 let what = format!(
                     "{} was promised not to be persisted ({error}), is there {copies} times",

@@ -88,7 +88,7 @@ impl<'a> Engine<'a> {
         shape.failover = script.controller.map(|controller| Failover {
             session_timeout: controller.session.duration(),
             replica_lag_max: controller.lag.duration(),
-            unclean: false,
+            unclean: controller.unclean,
         });
         let mut cluster = Cluster::new(shape);
         let names: Vec<_> = (0..script.topics.len()).map(Script::topic_name).collect();

@@ -80,7 +80,7 @@ fn shape(entropy: &mut dyn Entropy, profile: Profile) -> Script {
     script.settings = settings(entropy, profile, round_trip);
     script.driver = driver(entropy);
     script.first_sequence = first_sequence(entropy, profile);
-    script.controller = controller(entropy);
+    script.controller = controller(entropy, profile);
     script
 }
 
@@ -93,11 +93,12 @@ fn first_sequence(entropy: &mut dyn Entropy, profile: Profile) -> i32 {
     }
 }
 
-fn controller(entropy: &mut dyn Entropy) -> Option<Controller> {
+fn controller(entropy: &mut dyn Entropy, profile: Profile) -> Option<Controller> {
     let mut dice = Dice::new(entropy, Stream::Shape, 6);
     dice.one_in(3).then(|| Controller {
         session: Micros::millis(dice.log_uniform(100, 20_000)),
         lag: Micros::millis(dice.log_uniform(100, 60_000)),
+        unclean: profile == Profile::Unclean && dice.one_in(2),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What a fault does to the world.
 
 use super::engine::Engine;
-use super::script::{Api, Fault, Late, Trouble, Way};
+use super::script::{Api, Fault, Late, Profile, Trouble, Way};
 use crate::{ApiKey, ElectionError, Fate, Micros, Moment, Reach, ResponseKind, Rule};
 use producer_proto::ConnectErrorKind;
 
@@ -118,6 +118,10 @@ impl Engine<'_> {
             Fault::Elect { topic, partition, to } => {
                 refused = self.elect(topic, partition, to).is_err();
             }
+            Fault::ElectUnclean { topic, partition, to } => {
+                let name = &self.names[topic];
+                refused = self.world.cluster.elect_unclean(name, partition, to).is_err();
+            }
             Fault::InSync { topic, partition, broker, member } => {
                 refused = self.set_in_sync(topic, partition, broker, member).is_err();
             }
@@ -191,8 +195,11 @@ impl Engine<'_> {
     }
 
     /// Whether a crash may take the end of a broker's logs along: where another member of the ISR
-    /// has all that was committed.
+    /// has all that was committed, or where that may be lost.
     fn may_lose_tail(&self, broker: i32) -> bool {
+        if self.script.profile == Profile::Unclean {
+            return true;
+        }
         let cluster = &self.world.cluster;
         self.names.iter().all(|name| {
             let partitions = (0..).map_while(|partition| cluster.partition(name, partition));

@@ -6,7 +6,7 @@ use super::engine::{Engine, Verdict};
 use super::oracle::baseline;
 use super::script::To;
 use super::verdict::{Failure, Oracle};
-use crate::{Instant, LostReason};
+use crate::{Instant, Lost, LostReason};
 use producer_proto::Acks;
 use std::time::Duration;
 
@@ -130,16 +130,27 @@ impl Engine<'_> {
         audit(self.world.now(), &self.ledger, &logs, &self.promises)
     }
 
-    /// What brokers lost although it was acknowledged: with acks 1 whatever only the leader had.
+    /// What brokers lost although it was acknowledged: with acks 1 whatever only the leader had,
+    /// else what was committed and fell to an unclean election or a lost tail. Where that was,
+    /// brokers do not know what producers had sent, either.
     fn excuse_losses(&mut self) {
-        if self.config.acks != Acks::Leader {
-            return;
+        let cluster = &self.world.cluster;
+        let acks = self.config.acks;
+        let is_excused = |lost: &&Lost| match lost.reason {
+            LostReason::Deposed => acks == Acks::Leader,
+            LostReason::UncleanElection | LostReason::LostTail => {
+                acks == Acks::Leader || lost.committed
+            }
+            LostReason::TopicDeleted => false,
+        };
+        for lost in cluster.lost().iter().filter(is_excused) {
+            let records = lost.records().into_iter();
+            self.promises.lost.extend(records.filter_map(|r| read_value(r.value.as_deref()?)));
         }
-        let lost = self.world.cluster.lost().iter();
-        for lost in lost.filter(|lost| lost.reason != LostReason::TopicDeleted) {
-            let numbers =
-                lost.records().into_iter().filter_map(|r| read_value(r.value.as_deref()?));
-            self.promises.lost.extend(numbers);
+        for (topic, name) in self.names.iter().enumerate() {
+            let partitions = (0..).take_while(|p| cluster.partition(name, *p).is_some());
+            let unclean = partitions.filter(|p| cluster.has_lost_uncleanly(name, *p));
+            self.promises.excused.extend(unclean.map(|partition| (topic, partition)));
         }
     }
 

@@ -94,6 +94,9 @@ pub struct Controller {
     pub session: Micros,
     /// A replica that was behind for so long leaves the ISR.
     pub lag: Micros,
+    /// Where no member of the ISR runs, any other replica leads, and what it lacks is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unclean: bool,
 }
 
 /// A topic of a run.

@@ -99,6 +99,22 @@ fn the_audit_finds_what_is_lost_doubled_out_of_order_foreign_or_changed() {
 }
 
 #[test]
+fn only_what_brokers_are_known_to_have_lost_is_excused() {
+    let mut ledger = ledger();
+    delivered(&mut ledger, 0..3).unwrap();
+    let mut promises = Promises { idempotent: true, durable: true, ..Promises::default() };
+    promises.excused.insert((0, 0));
+    let breaks = |promises: &Promises, records| {
+        audit(NOW, &ledger, &log(records), promises).err().map(|failure| failure.oracle)
+    };
+    let lacks_one = || whole()[..2].to_vec();
+    assert_eq!(breaks(&promises, lacks_one()), Some(Oracle::NothingLost), "brokers may forget");
+    promises.lost.insert(ledger.entries[2].number);
+    assert_eq!(breaks(&promises, lacks_one()), None);
+    assert_eq!(breaks(&promises, whole()[..1].to_vec()), Some(Oracle::NothingLost), "another one");
+}
+
+#[test]
 fn the_ledger_takes_one_outcome_each_in_order_and_at_the_right_place() {
     let mut twice = ledger();
     delivered(&mut twice, 0..1).unwrap();

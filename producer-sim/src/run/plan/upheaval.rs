@@ -3,7 +3,7 @@
 use crate::Micros;
 use crate::run::entropy::{Dice, Entropy, Stream};
 use crate::run::expand::Size;
-use crate::run::script::{Act, Fault, Script, Step};
+use crate::run::script::{Act, Fault, Profile, Script, Step};
 
 /// Kinds of upheaval. They are rarer than the other kinds of faults, which they would drown: in
 /// each run each is on with one quarter.
@@ -16,10 +16,11 @@ enum Upheaval {
     Elect,
     MetadataDelay,
     ByteRate,
+    Unclean,
 }
 
 /// Each has a number of its own for its draws.
-const ALL: [(u64, Upheaval); 7] = [
+const ALL: [(u64, Upheaval); 8] = [
     (1_000, Upheaval::Crash),
     (1_001, Upheaval::Pause),
     (1_002, Upheaval::Replication),
@@ -27,7 +28,15 @@ const ALL: [(u64, Upheaval); 7] = [
     (1_004, Upheaval::Elect),
     (1_005, Upheaval::MetadataDelay),
     (1_006, Upheaval::ByteRate),
+    (1_007, Upheaval::Unclean),
 ];
+
+impl Upheaval {
+    /// Whether it leaves the promises of a profile alone.
+    fn belongs_to(self, profile: Profile) -> bool {
+        !matches!(self, Self::Unclean) || profile == Profile::Unclean
+    }
+}
 
 pub(super) fn upheavals(
     entropy: &mut dyn Entropy,
@@ -37,6 +46,9 @@ pub(super) fn upheavals(
     steps: &mut Vec<Step>,
 ) {
     for (number, kind) in ALL {
+        if !kind.belongs_to(script.profile) {
+            continue;
+        }
         let mut dice = Dice::new(entropy, Stream::Faults, number);
         if !dice.one_in(4) {
             continue;
@@ -114,6 +126,13 @@ impl Plan<'_> {
                 if self.dice.one_in(2) {
                     self.add(duration, Fault::Elect { topic, partition, to: None });
                 }
+            }
+            Upheaval::Unclean => {
+                // A follower that lags, or was out of sync for a while, takes over.
+                self.add(0, Fault::Replication(broker, None));
+                self.add(duration, Fault::ElectUnclean { topic, partition, to: broker });
+                let after = duration.saturating_add(self.dice.log_uniform(1, 1_000_000));
+                self.add(after, Fault::Replication(broker, Some(Micros(0))));
             }
             Upheaval::MetadataDelay => {
                 let delay = Micros(self.dice.log_uniform(1_000, 5_000_000));

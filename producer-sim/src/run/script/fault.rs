@@ -80,8 +80,8 @@ pub enum Fault {
     /// It starts again.
     Up(i32),
     /// A broker crashes: its connections end, it copies nothing, and its logs lose this many
-    /// batches at their end. Where nothing acknowledged may be lost, it keeps everything as long
-    /// as it is the only member of some partition's ISR.
+    /// batches at their end. But for the profile `Unclean` it keeps everything as long as it is
+    /// the only member of some partition's ISR.
     Crash(i32, usize),
     /// It starts after a crash.
     Restart(i32),
@@ -97,6 +97,16 @@ pub enum Fault {
         partition: i32,
         /// The new leader; the preferred one with `None`.
         to: Option<i32>,
+    },
+    /// The controller makes any replica the leader and the only one in sync; what it does not have
+    /// is lost.
+    ElectUnclean {
+        /// Index of the topic.
+        topic: usize,
+        /// The partition.
+        partition: i32,
+        /// The new leader.
+        to: i32,
     },
     /// The controller takes a follower out of the ISR, or takes it in again if it has all of the
     /// leader's log.
@@ -246,6 +256,7 @@ impl Fault {
             Self::Resume(_) => "resume",
             Self::Elect { to: Some(_), .. } => "elect",
             Self::Elect { to: None, .. } => "elect preferred",
+            Self::ElectUnclean { .. } => "elect unclean",
             Self::InSync { member: false, .. } => "shrink ISR",
             Self::InSync { .. } => "expand ISR",
             Self::Replication(_, Some(_)) => "replication delay",
@@ -270,6 +281,7 @@ impl Fault {
             Self::Leader { topic, .. }
             | Self::Refuse { topic, .. }
             | Self::Elect { topic, .. }
+            | Self::ElectUnclean { topic, .. }
             | Self::InSync { topic, .. }
             | Self::Hide(topic, _)
             | Self::Recreate(topic, _)
