@@ -99,6 +99,17 @@ impl Cluster {
         }
     }
 
+    /// Starts a broker anew with another release: it advertises and accepts these APIs, from
+    /// version 0 to the one that is given, and judges producers by `era`. Its connections end,
+    /// with everything in them; leaders and logs stay.
+    pub fn install(&mut self, broker: i32, apis: &[(ApiKey, i16)], era: Era) {
+        if let Some(state) = self.brokers.get_mut(&broker) {
+            state.versions = apis.iter().map(|(api, newest)| (*api as i16, (0, *newest))).collect();
+            state.era = era;
+        }
+        self.kill_connections(broker);
+    }
+
     /// No longer advertises an API, nor accepts it.
     pub fn remove_api(&mut self, broker: i32, api: ApiKey) {
         if let Some(broker) = self.brokers.get_mut(&broker) {
@@ -269,6 +280,9 @@ impl Cluster {
         known.adopt_image(|id| self.brokers.contains_key(&id));
         if let Some(leader) = known.image.leader {
             known.hand_log_to(leader);
+            // Whoever has the log knows since when it is his, however late he hears of the rest.
+            let epoch = known.image.leader_epoch;
+            known.learn(leader, Some(leader), epoch);
         }
         self.partition_changed(topic, partition);
     }

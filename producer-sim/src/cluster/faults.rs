@@ -32,7 +32,7 @@ impl Cluster {
 
     /// Closes all connections to a broker with everything that it has read from them, also what
     /// clients that have gone have sent before.
-    fn kill_connections(&mut self, broker: i32) {
+    pub(super) fn kill_connections(&mut self, broker: i32) {
         for id in self.conns_of(broker) {
             self.close_connection(id);
             self.pump(self.clock, id);

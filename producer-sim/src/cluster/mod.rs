@@ -12,7 +12,7 @@ mod leaders;
 mod log;
 mod lost;
 mod observe;
-mod old_produce;
+pub(crate) mod old_produce;
 mod partition;
 mod produce;
 mod producer_state;

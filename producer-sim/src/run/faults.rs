@@ -1,6 +1,7 @@
 //! What a fault does to the world.
 
 use super::engine::Engine;
+use super::lie::lie;
 use super::script::{Api, Fault, Late, Profile, Trouble, Way};
 use crate::{ApiKey, ElectionError, Fate, Micros, Moment, Reach, ResponseKind, Rule};
 use producer_proto::ConnectErrorKind;
@@ -56,6 +57,7 @@ fn trouble(rule: Rule, how: Trouble) -> Rule {
                 response.producer_epoch = i16::MAX - 1;
             }
         }),
+        Trouble::Lie(what, value) => rule.edit_response(move |response| lie(response, what, value)),
         Trouble::Corrupt(at, byte) => rule.edit_bytes(move |frame| {
             let length = frame.len().max(1);
             if let Some(target) = frame.get_mut(length - 1 - usize::from(at) % length) {
@@ -74,6 +76,8 @@ impl Engine<'_> {
     pub(super) fn fault(&mut self, fault: &Fault) {
         let mut refused = false;
         let now = self.world.now();
+        // What brokers do among themselves begins now, whenever they were called last.
+        self.world.cluster.advance(now);
         match *fault {
             Fault::Reset { broker, fate, eof: false } => self.world.reset(broker, fate.into()),
             Fault::Reset { broker, fate, eof: true } => self.world.half_close(broker, fate.into()),
@@ -90,6 +94,13 @@ impl Engine<'_> {
                 let host = format!("moved-{broker}");
                 self.links.name(&host, port);
                 self.world.cluster.set_address(broker, host, port);
+            }
+            Fault::SwapAddresses(one, other) => {
+                let addresses = [one, other].map(|broker| self.world.cluster.address(broker));
+                if let [Some((host, port)), Some((other_host, other_port))] = addresses {
+                    self.world.cluster.set_address(one, other_host, other_port);
+                    self.world.cluster.set_address(other, host, port);
+                }
             }
             Fault::Leader { topic, partition, to } => {
                 self.world.cluster.move_leader(&self.names[topic], partition, to);
@@ -155,6 +166,9 @@ impl Engine<'_> {
                 };
                 let (key, max) = (api.into(), max.unwrap_or(newest));
                 self.world.cluster.set_versions(broker, key, 0, max);
+            }
+            Fault::Release(broker, release) => {
+                self.world.cluster.install(broker, &release.apis(), release.era());
             }
             Fault::Forget(topic, partition) => {
                 self.promises.excused.insert((topic, partition));

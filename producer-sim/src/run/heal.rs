@@ -1,7 +1,8 @@
 //! How everything works again that a producer needs.
 
 use super::engine::Engine;
-use crate::{Conditions, Micros, Reach};
+use super::script::{Fault, Way};
+use crate::{Conditions, Fate, Micros, Reach};
 use std::time::Duration;
 
 impl Engine<'_> {
@@ -38,6 +39,12 @@ impl Engine<'_> {
             if is_up || is_crashed || !stays_down(broker) {
                 cluster.set_up(broker, true);
                 core.push(broker);
+            }
+        }
+        // A connection to the wrong broker would stay there.
+        for fault in self.script.faults() {
+            if let Fault::Reach(_, Way::Broker(broker)) = *fault {
+                self.world.reset(broker, Fate::Arrive);
             }
         }
         for &broker in &core {

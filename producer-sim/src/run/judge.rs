@@ -22,7 +22,8 @@ impl Engine<'_> {
                 self.note(at, || (Vec::new(), format!("{conn} to {broker:?} at {host}:{port}")));
                 self.rest.nothing_more(at, || format!("{conn} is dialled"))?;
                 self.links.connect(at, conn, (&host, port), broker, &self.wire)?;
-                self.pace.connect(at, conn, (&host, port), broker)?;
+                let kept = self.pace.connect(at, conn, (&host, port), broker);
+                self.weigh(kept)?;
             }
             Seen::Connected { conn } => {
                 self.note(at, || (Vec::new(), format!("{conn} is up")));
@@ -53,17 +54,26 @@ impl Engine<'_> {
             }
             Seen::Transmit { conn, frame } => {
                 self.name_topics();
-                let sent = self.wire.sent(at, conn, frame)?;
+                let sent = match self.wire.sent(at, conn, frame) {
+                    Ok(sent) => sent,
+                    Err(failure) => {
+                        self.links.sent_something(conn);
+                        return self.weigh(Err(failure));
+                    }
+                };
                 let broker = self.links.broker(conn);
                 self.note(at, || story::request(broker, &sent));
                 if let Some(recorder) = &mut self.recorder {
                     recorder.request(at, broker, &sent);
                 }
                 self.rest.nothing_more(at, || format!("{:?} on {conn}", sent.api))?;
-                self.links.sent(at, &sent, self.wire.waiting_on(conn).len())?;
-                self.leaders.sent(at, broker, &sent)?;
-                self.pace.sent(at, &sent, &self.leaders)?;
-                self.stamps.sent(at, &sent)?;
+                let verdicts = [
+                    self.links.sent(at, &sent, self.wire.waiting_on(conn).len()),
+                    self.leaders.sent(at, broker, &sent),
+                    self.pace.sent(at, &sent, &self.leaders),
+                    self.stamps.sent(at, &sent),
+                ];
+                verdicts.into_iter().try_for_each(|verdict| self.weigh(verdict))?;
                 for number in sent.batches.iter().flat_map(|batch| batch.records.iter()) {
                     if let Some(entry) = self.ledger.get_mut(*number) {
                         entry.attempts += 1;
@@ -165,7 +175,8 @@ impl Engine<'_> {
             && let Some(first) = indexes.first()
         {
             let topic = self.ledger.entries[*first].topic;
-            self.errors.failed(at, topic, *partition, error)?;
+            let kept = self.errors.failed(at, topic, *partition, error);
+            self.weigh(kept)?;
         }
         for index in indexes {
             judge_time(&self.ledger.entries[index], timeout, slack, self.closing.is_some())?;
@@ -210,7 +221,7 @@ impl Engine<'_> {
         let now = self.world.now();
         if let Some(violation) = self.world.cluster.violations().first() {
             let what = format!("broker {}: {}", violation.broker, violation.what);
-            return Err(Failure::new(Oracle::Wire, violation.at, what));
+            self.weigh(Err(Failure::new(Oracle::Wire, violation.at, what)))?;
         }
         self.judge_deadlines(now)?;
         let producer = &self.world.producer;

@@ -28,6 +28,7 @@ mod faults;
 mod heal;
 mod judge;
 mod ledger;
+mod lie;
 mod murmur2;
 mod oracle;
 mod phases;

@@ -40,6 +40,9 @@ impl Engine<'_> {
             }
             self.restart();
         }
+        if !self.promises.honest {
+            self.replace_deceived()?;
+        }
         self.flush();
         self.world.drain();
         let healed = self.world.now();
@@ -59,6 +62,20 @@ impl Engine<'_> {
         };
         while is_open(self) && self.settle_turn(asked)? {}
         self.expect_settled("a fresh record")?;
+        Ok(())
+    }
+
+    /// A producer that was lied to may believe for ever what it was told; it has to tell every
+    /// outcome in time all the same. Then another one takes over.
+    fn replace_deceived(&mut self) -> Verdict {
+        let limit = self.world.now() + self.delivery_timeout() + self.settle_time();
+        while self.ledger.open() > 0 && self.turn(limit)? {}
+        if let Some(entry) = self.ledger.first_open() {
+            let what = format!("{} has no outcome, {} are open", entry.number, self.ledger.open());
+            return Err(Failure::new(Oracle::Deadlines, self.world.now(), what));
+        }
+        self.restart();
+        self.throttled = Instant::ZERO;
         Ok(())
     }
 

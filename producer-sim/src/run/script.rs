@@ -2,8 +2,10 @@
 //! wrong, each with its time.
 
 mod fault;
+mod release;
 
-pub use fault::{Api, Fault, Late, Trouble, Way};
+pub use fault::{Api, Fault, Late, Lie, Trouble, Way};
+pub use release::Release;
 
 use crate::{Conditions, Driver, Micros};
 use serde::{Deserialize, Serialize};
@@ -22,9 +24,11 @@ pub enum Profile {
     Unclean,
     /// Without idempotence; acks all, 1 or 0.
     Plain,
-    /// Brokers of versions back to 0.8, each with its own.
+    /// Brokers of releases back to 0.10, each with its own.
     Legacy,
-    /// Brokers also answer nonsense and untruth.
+    /// Brokers also answer nonsense and untruth. What is promised all the same: one outcome for each
+    /// record, in time, nothing invented, memory, timers, connections, no panic; and a new producer
+    /// works as soon as the brokers do.
     Hostile,
 }
 

@@ -60,6 +60,25 @@ pub enum Oracle {
 }
 
 impl Oracle {
+    /// Whether it is promised also where brokers lie: what the producer does with the application
+    /// and with itself is, what it makes of the lies is not.
+    pub(crate) fn holds_against_lies(self) -> bool {
+        matches!(
+            self,
+            Self::OneOutcome
+                | Self::OutcomeOrder
+                | Self::NothingInvented
+                | Self::Timers
+                | Self::Deadlines
+                | Self::Progress
+                | Self::Memory
+                | Self::Connections
+                | Self::FlushAndClose
+                | Self::NoPanic
+                | Self::Determinism
+        )
+    }
+
     /// Its number, as in `O1`, and its name.
     pub fn name(self) -> &'static str {
         match self {

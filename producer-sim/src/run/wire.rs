@@ -4,6 +4,7 @@ use super::content::{RecordNumber, read_value};
 use super::script::Script;
 use super::verdict::{Failure, Oracle};
 use crate::Instant;
+use crate::cluster::old_produce;
 use crate::records::{Batch, BatchHeader};
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::produce_response::NodeEndpoint;
@@ -136,13 +137,17 @@ impl Wire {
         let correlation = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
         let api = ApiKey::try_from(key).map_err(|()| fail(format!("API key {key}")))?;
         let mut sent = Sent { conn, api, version, correlation, acks: None, batches: Vec::new() };
-        if api == ApiKey::Produce && version >= FIRST_BATCH_VERSION {
+        if api == ApiKey::Produce {
             let header = RequestHeader::decode(&mut frame, api.request_header_version(version));
             header.map_err(|error| fail(format!("header of {api:?} v{version}: {error:#}")))?;
-            let request = ProduceRequest::decode(&mut frame, version)
-                .map_err(|error| fail(format!("{api:?} v{version}: {error:#}")))?;
+            let request = match old_produce::is_old(api, version) {
+                true => old_produce::decode(&mut frame).map_err(|error| error.to_string()),
+                false => ProduceRequest::decode(&mut frame, version)
+                    .map_err(|error| format!("{error:#}")),
+            };
+            let request = request.map_err(|error| fail(format!("{api:?} v{version}: {error}")))?;
             sent.acks = Some((request.acks, request.timeout_ms));
-            sent.batches = self.batches(at, &request)?;
+            sent.batches = self.batches(at, version, &request)?;
             if !frame.is_empty() {
                 return Err(fail(format!("{} bytes behind {api:?} v{version}", frame.len())));
             }
@@ -156,6 +161,7 @@ impl Wire {
     fn batches(
         &mut self,
         at: Instant,
+        version: i16,
         request: &ProduceRequest,
     ) -> Result<Vec<SentBatch>, Failure> {
         let fail = |what: String| Failure::new(Oracle::Wire, at, what);
@@ -167,8 +173,12 @@ impl Wire {
             for partition in &data.partition_data {
                 let index = partition.index;
                 let bytes = partition.records.clone().unwrap_or_default();
-                let batch = Batch::parse(bytes)
-                    .map_err(|error| fail(format!("batch for t{topic}-{index}: {error}")))?;
+                let batch = match old_produce::is_old(ApiKey::Produce, version) {
+                    true => old_produce::batch(bytes, version).map(|(batch, _)| batch),
+                    false => Batch::parse(bytes).map_err(|error| error.to_string()),
+                };
+                let batch =
+                    batch.map_err(|error| fail(format!("batch for t{topic}-{index}: {error}")))?;
                 let digest = batch.digest();
                 let records = match self.known.get(&digest) {
                     Some(records) => Rc::clone(records),
@@ -197,9 +207,6 @@ impl Wire {
         }
         let request = waiting.remove(0);
         let (api, version) = (request.api, request.version);
-        if api == ApiKey::Produce && version < FIRST_BATCH_VERSION {
-            return None;
-        }
         frame.advance(4);
         if api.response_header_version(version) >= 1 {
             // No answer here has tagged fields.
@@ -208,7 +215,10 @@ impl Wire {
         let mut brokers = Brokers::default();
         let (throttle, said) = match api {
             ApiKey::Produce => {
-                let response = ProduceResponse::decode(&mut frame, version).ok()?;
+                let response = match old_produce::is_old(api, version) {
+                    true => old_produce::decode_answer(&mut frame, version).ok()?,
+                    false => ProduceResponse::decode(&mut frame, version).ok()?,
+                };
                 let named = response.node_endpoints.iter();
                 brokers.addresses =
                     addresses(named.map(|node| (node.node_id.0, node.host.as_str(), node.port)));
@@ -302,9 +312,6 @@ fn topic_errors(response: &MetadataResponse) -> Vec<i16> {
     let codes = response.topics.iter().map(|topic| topic.error_code);
     codes.chain([response.error_code]).filter(|code| *code != 0).collect()
 }
-
-/// Before this version a request holds message sets in place of batches.
-const FIRST_BATCH_VERSION: i16 = 3;
 
 fn read_numbers(batch: &Batch) -> Result<Vec<RecordNumber>, String> {
     batch.check().map_err(|error| error.to_string())?;

@@ -89,7 +89,8 @@ fn a_failing_script_is_made_small_and_told() {
 fn upheavals_are_drawn_and_counted() {
     let mut drawn = std::collections::BTreeSet::new();
     for seed in 0..150 {
-        drawn.extend(script(seed).faults().map(|fault| fault.name()));
+        let script = Script::draw(&mut Seed(seed), Profile::Unclean, Size::Short);
+        drawn.extend(script.faults().map(|fault| fault.name()));
     }
     let kinds = [
         "crash",
@@ -99,12 +100,17 @@ fn upheavals_are_drawn_and_counted() {
         "resume",
         "elect",
         "elect preferred",
+        "elect unclean",
         "shrink ISR",
         "expand ISR",
         "replication delay",
         "no replication",
         "metadata delay",
         "byte rate",
+        "release",
+        "wrong peer",
+        "address",
+        "swap addresses",
     ];
     for kind in kinds {
         assert!(drawn.contains(kind), "{kind} is not in {drawn:?}");
@@ -120,4 +126,48 @@ fn upheavals_are_drawn_and_counted() {
     assert_eq!(report.faults["elect"], 1);
     assert_eq!(report.faults["elect preferred"], 1);
     assert_eq!(report.faults["refused by the controller"], 1, "a leader stays in sync");
+}
+
+/// A broker that lies about offsets: with an honest one that is a lost record, from a liar it is
+/// what it said. The producer after it is told nothing but the truth.
+#[test]
+fn what_a_lie_leads_to_is_excused_only_where_brokers_may_lie() {
+    let text = |profile: &str| {
+        format!(
+            "(profile: {profile}, patient: true, brokers: 1, topics: [()], steps: [
+                (0, Fault(Trouble(broker: 1, api: Produce, how: Lie(Offset, 77), times: 1))),
+                (1000, Do(Push(topic: 0, to: Any, size: 30))),
+                (1000000, Do(Flush)),
+            ])"
+        )
+    };
+    let lied_to = |profile| run(&text(profile).parse().unwrap()).unwrap();
+    assert_eq!(lied_to("Honest").failure.unwrap().oracle, Oracle::NothingLost);
+    let report = lied_to("Hostile");
+    assert_eq!(report.failure, None);
+    assert_eq!((report.faults["lie"], report.delivered), (1, 2), "the record and a fresh one");
+}
+
+/// Old brokers, brokers that are replaced under way, at another address, or behind that of another.
+#[test]
+fn a_producer_finds_its_way_between_releases_and_addresses() {
+    let text =
+        "(profile: Legacy, patient: true, brokers: 2, topics: [(partitions: 2)], warm_up: true,
+        settings: {\"enable.idempotence\": \"false\"}, steps: [
+        (0, Fault(Release(1, V0_10))),
+        (1000, Do(Push(topic: 0, to: Partition(0), size: 30))),
+        (2000000, Fault(Release(1, V4_3))),
+        (2001000, Do(Push(topic: 0, to: Partition(0), size: 30))),
+        (3000000, Fault(Address(2, 9999))),
+        (3001000, Fault(Reset(broker: 2, fate: No))),
+        (3002000, Do(Push(topic: 0, to: Partition(1), size: 30))),
+        (5000000, Fault(SwapAddresses(1, 2))),
+        (5001000, Fault(Reset(broker: 1, fate: No))),
+        (5002000, Do(Push(topic: 0, to: Partition(0), size: 30))),
+    ])";
+    let report = run(&text.parse().unwrap()).unwrap();
+    assert_eq!(report.failure, None);
+    // One in the warm-up, four here, one for each partition in the end.
+    assert_eq!((report.records, report.delivered), (7, 7));
+    assert_eq!(report.faults["release"], 2);
 }

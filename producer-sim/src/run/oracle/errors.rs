@@ -9,8 +9,13 @@ use std::collections::BTreeSet;
 /// Stands for a connection that was lost, and for a request without an answer.
 const LOCAL: [i16; 2] = [13, 7];
 
+/// What the producer finds out by itself where a broker is too old for a batch.
+const TOO_OLD: [i16; 3] = [35, 43, 76];
+
 #[derive(Default)]
 pub(crate) struct Errors {
+    /// There are brokers of old releases.
+    old_brokers: bool,
     /// Codes in answers to Produce, by partition.
     produce: BTreeSet<(usize, i32, i16)>,
     /// Codes in all other answers.
@@ -21,6 +26,11 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
+    /// Whether there are brokers of old releases.
+    pub(crate) fn new(old_brokers: bool) -> Self {
+        Self { old_brokers, ..Self::default() }
+    }
+
     pub(crate) fn answered(&mut self, answered: &Answered) {
         match &answered.said {
             Said::Produce(answers) => {
@@ -47,6 +57,7 @@ impl Errors {
         let is_true = self.produce.contains(&(topic, partition, code.0))
             || self.others.contains(&code.0)
             || (LOCAL.contains(&code.0) && self.connection_lost)
+            || (TOO_OLD.contains(&code.0) && self.old_brokers)
             || self.unknown;
         if is_true {
             return Ok(());

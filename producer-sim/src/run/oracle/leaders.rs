@@ -61,9 +61,13 @@ impl Leaders {
     pub(crate) fn answered(&mut self, broker: Option<i32>, answered: &Answered) {
         match &answered.said {
             Said::Metadata(leaders, _) => {
-                // Older versions have no epochs: what is newer cannot be told.
-                for new in leaders.iter().filter(|leader| leader.epoch >= 0) {
+                for new in leaders {
                     let key = (new.topic, new.partition);
+                    if new.epoch < 0 {
+                        // Older versions have no epochs: what is newer cannot be told.
+                        self.told.remove(&key);
+                        continue;
+                    }
                     let told = self.told.get(&key);
                     let is_new = told.is_none_or(|told| {
                         new.epoch >= told.epoch

@@ -16,6 +16,9 @@ pub(crate) struct Limits {
     pub(crate) timeout_ms: i32,
 }
 
+/// The version in which a broker is asked first what it speaks.
+const NEWEST_VERSIONS: i16 = 4;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Opening,
@@ -41,12 +44,19 @@ pub(crate) struct Links {
     limits: Limits,
     /// Addresses that somebody has named.
     addresses: BTreeSet<(String, u16)>,
+    /// Whether brokers may name any address at all.
+    any_address: bool,
     links: BTreeMap<ConnectionId, Link>,
 }
 
 impl Links {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, addresses: BTreeSet::new(), links: BTreeMap::new() }
+        Self { limits, addresses: BTreeSet::new(), any_address: false, links: BTreeMap::new() }
+    }
+
+    /// Brokers lie: any address may have been named.
+    pub(crate) fn take_any_address(&mut self) {
+        self.any_address = true;
     }
 
     pub(crate) fn new_instance(&mut self) {
@@ -78,7 +88,7 @@ impl Links {
     ) -> Result<(), Failure> {
         let fail = |what| Err(Failure::new(Oracle::Connections, at, what));
         let address = (host.to_owned(), port);
-        if !self.addresses.contains(&address) {
+        if !self.any_address && !self.addresses.contains(&address) {
             return fail(format!("{conn} to {host}:{port}, which nobody has named"));
         }
         // Of bootstrap addresses, several may be tried where one is slow or throttled.
@@ -152,6 +162,13 @@ impl Links {
         self.links.remove(&conn);
     }
 
+    /// A request that cannot be read goes out.
+    pub(crate) fn sent_something(&mut self, conn: ConnectionId) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.requests += 1;
+        }
+    }
+
     /// A request goes out; `waiting` requests of the connection have no answer, this one included.
     pub(crate) fn sent(&mut self, at: Instant, sent: &Sent, waiting: usize) -> Result<(), Failure> {
         let fail = |oracle, what| Err(Failure::new(oracle, at, what));
@@ -167,7 +184,7 @@ impl Links {
         link.quiet_since = None;
         if (link.requests == 1) != (sent.api == ApiKey::ApiVersions) && link.requests < 3 {
             // A broker that does not speak our version is asked a second time.
-            let again = link.requests == 2 && sent.version == 0;
+            let again = link.requests == 2 && sent.version < NEWEST_VERSIONS;
             if !again {
                 let what = format!("{:?} is request {} of {conn}", sent.api, link.requests);
                 return fail(Oracle::Wire, what);

@@ -1,9 +1,10 @@
 //! What brokers and the controller do to each other, and when: crashes, elections, replication.
 
+use super::{any, late};
 use crate::Micros;
 use crate::run::entropy::{Dice, Entropy, Stream};
 use crate::run::expand::Size;
-use crate::run::script::{Act, Fault, Profile, Script, Step};
+use crate::run::script::{Act, Fault, Late, Lie, Profile, Release, Script, Step, Trouble, Way};
 
 /// Kinds of upheaval. They are rarer than the other kinds of faults, which they would drown: in
 /// each run each is on with one quarter.
@@ -17,10 +18,14 @@ enum Upheaval {
     MetadataDelay,
     ByteRate,
     Unclean,
+    Release,
+    WrongPeer,
+    Move,
+    Lie,
 }
 
 /// Each has a number of its own for its draws.
-const ALL: [(u64, Upheaval); 8] = [
+const ALL: [(u64, Upheaval); 12] = [
     (1_000, Upheaval::Crash),
     (1_001, Upheaval::Pause),
     (1_002, Upheaval::Replication),
@@ -29,12 +34,29 @@ const ALL: [(u64, Upheaval); 8] = [
     (1_005, Upheaval::MetadataDelay),
     (1_006, Upheaval::ByteRate),
     (1_007, Upheaval::Unclean),
+    (1_008, Upheaval::Release),
+    (1_009, Upheaval::WrongPeer),
+    (1_010, Upheaval::Move),
+    (1_011, Upheaval::Lie),
 ];
 
 impl Upheaval {
-    /// Whether it leaves the promises of a profile alone.
+    /// Whether it leaves the promises of a profile alone. Late metadata, quotas, releases and
+    /// addresses break none of the honest ones, but not all that they lead to at rest is settled.
     fn belongs_to(self, profile: Profile) -> bool {
-        !matches!(self, Self::Unclean) || profile == Profile::Unclean
+        match self {
+            Self::Crash | Self::Pause | Self::Replication | Self::InSync | Self::Elect => true,
+            Self::Unclean => profile == Profile::Unclean,
+            Self::Lie => profile == Profile::Hostile,
+            Self::MetadataDelay | Self::ByteRate | Self::Release | Self::WrongPeer | Self::Move => {
+                profile != Profile::Honest
+            }
+        }
+    }
+
+    /// In one of how many runs it is on.
+    fn rarity(self) -> u64 {
+        if matches!(self, Self::Lie) { 1 } else { 4 }
     }
 }
 
@@ -45,12 +67,21 @@ pub(super) fn upheavals(
     span: u64,
     steps: &mut Vec<Step>,
 ) {
+    if script.profile == Profile::Legacy {
+        for broker in 1..=script.brokers {
+            let number = 2_000 + broker.unsigned_abs() as u64;
+            let dice = Dice::new(entropy, Stream::Faults, number);
+            let mut plan = Plan { dice, script, at: 0, steps: &mut *steps };
+            let release = plan.release();
+            plan.add(0, Fault::Release(broker, release));
+        }
+    }
     for (number, kind) in ALL {
         if !kind.belongs_to(script.profile) {
             continue;
         }
         let mut dice = Dice::new(entropy, Stream::Faults, number);
-        if !dice.one_in(4) {
+        if !dice.one_in(kind.rarity()) {
             continue;
         }
         let times = dice.log_uniform(1, size.faults());
@@ -134,6 +165,37 @@ impl Plan<'_> {
                 let after = duration.saturating_add(self.dice.log_uniform(1, 1_000_000));
                 self.add(after, Fault::Replication(broker, Some(Micros(0))));
             }
+            Upheaval::Lie => {
+                let how = self.lie();
+                let times = self.dice.log_uniform(1, 20);
+                let api = any(&mut self.dice);
+                self.add(0, Fault::Trouble { broker, api, how, times });
+            }
+            Upheaval::Release => {
+                let release = self.release();
+                self.add(0, Fault::Release(broker, release));
+            }
+            Upheaval::WrongPeer => {
+                let other = self.broker();
+                let fate = late(&mut self.dice);
+                self.add(0, Fault::Reach(broker, Way::Broker(other)));
+                self.add(1, Fault::Reset { broker, fate, eof: false });
+                self.add(duration, Fault::Reach(broker, Way::Normal));
+                self.add(duration + 1, Fault::Reset { broker: other, fate: Late::No, eof: false });
+            }
+            // The first broker stays where it is, so that some bootstrap address leads somewhere.
+            Upheaval::Move if broker == 1 => {}
+            Upheaval::Move => {
+                let other = self.broker();
+                let port = 10_000 + self.dice.below(1_000) as u16;
+                if other != broker && other != 1 && self.dice.one_in(2) {
+                    self.add(0, Fault::SwapAddresses(broker, other));
+                    return;
+                }
+                self.add(0, Fault::Down(broker));
+                self.add(duration / 2, Fault::Address(broker, port));
+                self.add(duration, Fault::Up(broker));
+            }
             Upheaval::MetadataDelay => {
                 let delay = Micros(self.dice.log_uniform(1_000, 5_000_000));
                 self.add(0, Fault::MetadataDelay(broker, delay));
@@ -144,6 +206,32 @@ impl Plan<'_> {
                 self.add(0, Fault::ByteRate(broker, rate));
                 self.add(duration, Fault::ByteRate(broker, 0));
             }
+        }
+    }
+
+    /// Damage anywhere in an answer, more often near its end, or a wrong number at its place.
+    fn lie(&mut self) -> Trouble {
+        let dice = &mut self.dice;
+        match dice.below(4) {
+            0 => Trouble::Corrupt(dice.log_uniform(0, 1_000) as u16, dice.below(256) as u8),
+            1 => Trouble::Shorten(dice.log_uniform(1, 100) as u16),
+            _ => {
+                let what = dice.pick(&Lie::ALL);
+                let value = match dice.below(4) {
+                    0 => dice.pick(&[-1, 0, 1, i64::MIN, i64::MAX]),
+                    1 => dice.pick(&[i64::from(i32::MAX), i64::from(i16::MAX), -2]),
+                    2 => dice.below(130) as i64 - 2,
+                    _ => dice.log_uniform(1, 1 << 40) as i64,
+                };
+                Trouble::Lie(what, value)
+            }
+        }
+    }
+
+    fn release(&mut self) -> Release {
+        match self.script.profile {
+            Profile::Legacy => self.dice.pick(&Release::ALL),
+            _ => self.dice.pick(&Release::MODERN),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What goes wrong in a run.
 
+use super::Release;
 use crate::Micros;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,8 @@ pub enum Fault {
     Reach(i32, Way),
     /// The address of a broker changes.
     Address(i32, u16),
+    /// Two brokers exchange their addresses; connections that are up stay.
+    SwapAddresses(i32, i32),
     /// The leader of a partition moves, with its log.
     Leader {
         /// Index of the topic.
@@ -139,6 +142,8 @@ pub enum Fault {
     MaxMessageBytes(usize, usize),
     /// A broker speaks an API up to another version than before, or again as before with `None`.
     Version(i32, Api, Option<i16>),
+    /// A broker starts anew with another release, which ends its connections.
+    Release(i32, Release),
     /// A partition forgets all producer ids.
     Forget(usize, i32),
     /// The process stands still: the producer is not called for so long.
@@ -217,6 +222,52 @@ pub enum Trouble {
     Corrupt(u16, u8),
     /// The answer stops short by so many bytes, and the connection goes on.
     Shorten(u16),
+    /// A number of the answer is another one, wherever it stands in it.
+    Lie(Lie, i64),
+}
+
+/// A number in an answer that a lying broker replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Lie {
+    /// Error codes.
+    Code,
+    /// Offsets.
+    Offset,
+    /// Indexes of partitions.
+    Partition,
+    /// Leaders of partitions.
+    Leader,
+    /// Leader epochs.
+    LeaderEpoch,
+    /// Node ids of brokers.
+    Node,
+    /// Ports of brokers.
+    Port,
+    /// A producer id.
+    ProducerId,
+    /// A producer epoch.
+    ProducerEpoch,
+    /// The newest versions of APIs.
+    Version,
+    /// Throttle times, in milliseconds.
+    Throttle,
+}
+
+impl Lie {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Code,
+        Self::Offset,
+        Self::Partition,
+        Self::Leader,
+        Self::LeaderEpoch,
+        Self::Node,
+        Self::Port,
+        Self::ProducerId,
+        Self::ProducerEpoch,
+        Self::Version,
+        Self::Throttle,
+    ];
 }
 
 impl Fault {
@@ -227,8 +278,10 @@ impl Fault {
             Self::Reset { .. } => "reset",
             Self::Deafen { .. } => "deafen",
             Self::Clog { .. } => "clog",
+            Self::Reach(_, Way::Broker(_)) => "wrong peer",
             Self::Reach(..) => "reach",
             Self::Address(..) => "address",
+            Self::SwapAddresses(..) => "swap addresses",
             Self::Leader { .. } => "leader",
             Self::Refuse { after: false, .. } => "error before",
             Self::Refuse { .. } => "error after",
@@ -245,6 +298,7 @@ impl Fault {
                 Trouble::LastEpoch => "last epoch",
                 Trouble::Corrupt(..) => "corrupt",
                 Trouble::Shorten(_) => "shorten",
+                Trouble::Lie(..) => "lie",
             },
             Self::Throttle(..) => "throttle",
             Self::Down(_) => "down",
@@ -269,6 +323,7 @@ impl Fault {
             Self::Grow(..) => "grow",
             Self::MaxMessageBytes(..) => "limit",
             Self::Version(..) => "version",
+            Self::Release(..) => "release",
             Self::Forget(..) => "forget",
             Self::Suspend(_) => "suspend",
             Self::Spurious => "spurious",
