@@ -356,7 +356,9 @@ impl Producer {
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.enter(now);
         match input {
-            Input::Timeout => {}
+            // Nothing else makes time count: of a deadline and an answer that have waited together,
+            // as in a process that stood still, the answer goes first, however it is cut.
+            Input::Timeout => self.advance(),
             Input::Connected { conn } => self.on_connected(conn),
             Input::ConnectFailed { conn, kind } => self.on_connect_failed(conn, kind),
             Input::Received { conn, bytes } => self.on_received(conn, bytes),
@@ -364,7 +366,6 @@ impl Producer {
             Input::Disconnected { conn, reason } => self.on_disconnected(conn, reason),
             Input::Done(result) => self.on_job_done(result),
         }
-        self.advance();
         self.settle();
     }
 

@@ -112,13 +112,19 @@ impl Engine<'_> {
     }
 
     /// How many times a producer may be woken in the hour of rest: a look at the metadata is due
-    /// again and again, may need a new connection and may be tried on several brokers; and every
-    /// connection that stays idle is closed once.
+    /// again and again, may need a new connection and may be tried on several brokers; every
+    /// connection that stays idle is closed once; and one that is not is looked at whenever it
+    /// would have been idle for long enough.
     fn explained(&self) -> u64 {
-        let age = self.config.metadata_max_age.as_micros().max(1);
-        let looks = 1 + REST.as_micros() / age;
-        let connections = 1 + self.script.brokers.unsigned_abs();
-        u64::try_from(5 * looks).unwrap_or(u64::MAX).saturating_add(2 * u64::from(connections) + 8)
+        let looks = 1 + REST.as_micros() / self.config.metadata_max_age.as_micros().max(1);
+        let conditions = &self.script.network;
+        let way = conditions.latency.0 + 8 * conditions.jitter.0 + conditions.tail.0;
+        // A connection is made, asked for its versions, then for metadata: a round trip each.
+        let (ways, idle) = (6 * u128::from(way), self.config.connections_max_idle.as_micros());
+        let per_look = 8 + ways / idle.max(1);
+        let connections = 1 + u64::from(self.script.brokers.unsigned_abs());
+        let by_looks = u64::try_from(per_look * looks).unwrap_or(u64::MAX);
+        by_looks.saturating_add(2 * connections + 8)
     }
 
     /// Closes, waits for the last late request, and holds the logs against the ledger.

@@ -3,7 +3,7 @@
 
 use super::engine::Engine;
 use super::report::carry_out;
-use super::script::{Act, Fault, Script, Trouble};
+use super::script::Script;
 use super::verdict::{Failure, Oracle};
 use crate::world::Seen;
 use crate::{Cut, Driver, Instant};
@@ -49,9 +49,7 @@ impl Outputs {
 
 /// Runs a script with the inbound streams cut at the ends of answers; then with single bytes, and
 /// with calls at every turn that there is no reason for; each time with a driver that is never late.
-/// Nor does the process stand still, and no broker asks for a pause: when either ends, timers and
-/// answers are due at the same instant, and what is done first is up to what the driver hands over
-/// first. Gives the first difference between what left the producers: there may be none.
+/// Gives the first difference between what left the producers: there may be none.
 ///
 /// # Errors
 /// The script's settings are not valid.
@@ -59,7 +57,6 @@ pub fn compare_variants(script: &Script) -> Result<Option<Failure>, ConfigError>
     let mut script = script.clone();
     script.network.cut = Cut::Edge(0);
     script.driver = Driver::default();
-    script.steps.retain(|step| !ends_with_everything_due(&step.1));
     let plain = outputs(&script)?;
     script.network.cut = Cut::Every(1);
     let in_bytes = outputs(&script)?;
@@ -75,18 +72,6 @@ pub fn compare_variants(script: &Script) -> Result<Option<Failure>, ConfigError>
     Ok(None)
 }
 
-fn ends_with_everything_due(act: &Act) -> bool {
-    matches!(
-        act,
-        Act::Fault(
-            Fault::Suspend(_)
-                | Fault::Throttle(..)
-                | Fault::ByteRate(..)
-                | Fault::Trouble { how: Trouble::Throttle(_), .. }
-        )
-    )
-}
-
 fn outputs(script: &Script) -> Result<Outputs, ConfigError> {
     let mut engine = Engine::new(script)?;
     engine.outputs = Some(Outputs::default());
@@ -97,7 +82,7 @@ fn outputs(script: &Script) -> Result<Outputs, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Call, Profile, Seed, Size, Step};
+    use crate::run::{Act, Call, Profile, Seed, Size, Step};
 
     #[test]
     fn cuts_and_calls_for_nothing_make_no_difference() {
