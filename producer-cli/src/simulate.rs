@@ -37,7 +37,8 @@ impl Case {
             0..4 => Profile::Honest,
             4..6 => Profile::Unclean,
             6..8 => Profile::Plain,
-            _ => Profile::Legacy,
+            8 => Profile::Legacy,
+            _ => Profile::Hostile,
         });
         let size = sizes[(seed / 10) as usize % sizes.len()];
         Self { seed, profile, size }

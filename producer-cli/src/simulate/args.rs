@@ -24,7 +24,7 @@ pub(crate) struct SimulateArgs {
     /// Stop after this time
     #[arg(long, value_name = "M", value_parser = parse_minutes)]
     pub(crate) minutes: Option<f64>,
-    /// What may happen; without it, each seed has one of the first four
+    /// What may happen; without it, each seed has its own
     #[arg(long, value_enum)]
     profile: Option<ProfileName>,
     /// How much happens in a run
