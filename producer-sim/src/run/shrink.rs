@@ -6,8 +6,8 @@ use super::verdict::Failure;
 use crate::{Conditions, Driver};
 
 /// Leaves out of a failing script whatever the failure does not need: steps first, then what the
-/// network and the driver do, settings, topics and brokers. Runs at most `budget` scripts; gives
-/// the smallest that still breaks the same promise.
+/// network and the driver do, settings, topics and brokers. Runs at most `budget` scripts, of which
+/// those with many events count for several; gives the smallest that still breaks the same promise.
 pub fn shrink(script: &Script, failure: &Failure, budget: usize) -> Script {
     let mut shrinker = Shrinker { best: script.clone(), kind: kind(failure), budget };
     loop {
@@ -28,6 +28,9 @@ fn kind(failure: &Failure) -> (super::Oracle, String) {
     (failure.oracle, text)
 }
 
+/// A run with so many events counts for two, with twice as many for three.
+const EVENTS: u64 = 20_000;
+
 struct Shrinker {
     best: Script,
     kind: (super::Oracle, String),
@@ -40,9 +43,11 @@ impl Shrinker {
         if self.budget == 0 || candidate == self.best {
             return false;
         }
-        self.budget -= 1;
-        let report = run(&candidate);
-        let failure = report.ok().and_then(|report| report.failure);
+        let report = run(&candidate).ok();
+        let events = report.as_ref().map_or(0, |report| report.events);
+        let cost = 1 + usize::try_from(events / EVENTS).unwrap_or(usize::MAX - 1);
+        self.budget = self.budget.saturating_sub(cost);
+        let failure = report.and_then(|report| report.failure);
         let same = failure.is_some_and(|failure| kind(&failure) == self.kind);
         if same {
             self.best = candidate;
