@@ -410,7 +410,11 @@ impl Producer {
             self.marks.hit(Mark::IdleClosed);
             self.close_connection(id, Ending::Unneeded);
         } else {
-            let next = idle_at.max(self.now + self.settings.connections_max_idle / 8);
+            // What is under way ends later than now, and the idle time begins after it.
+            let next = match conn.is_quiet() {
+                true => idle_at,
+                false => self.now + self.settings.connections_max_idle,
+            };
             self.timers.set(TimerKey::Idle(id), next);
         }
     }

@@ -26,6 +26,10 @@ impl Producer {
         if self.fatal.is_some() || self.ids.retry_at > self.now {
             return;
         }
+        if self.ids.failures > 0 && self.stats.batches_outstanding == 0 {
+            // It went wrong before, and nobody waits for it: the next record asks again.
+            return;
+        }
         let Some(id) = self.any_ready_connection() else { return };
         let Some(conn) = self.conns.get(&id) else { return };
         match conn.versions.pick(ApiKey::InitProducerId) {

@@ -119,9 +119,10 @@ impl Engine<'_> {
         let looks = 1 + REST.as_micros() / self.config.metadata_max_age.as_micros().max(1);
         let conditions = &self.script.network;
         let way = conditions.latency.0 + 8 * conditions.jitter.0 + conditions.tail.0;
-        // A connection is made, asked for its versions, then for metadata: a round trip each.
-        let (ways, idle) = (6 * u128::from(way), self.config.connections_max_idle.as_micros());
-        let per_look = 8 + ways / idle.max(1);
+        // A connection is made, asked for its versions, then for metadata: a round trip each, of
+        // which one may never end.
+        let time = 6 * u128::from(way) + self.config.request_timeout.as_micros();
+        let per_look = 8 + time / self.config.connections_max_idle.as_micros().max(1);
         let connections = 1 + u64::from(self.script.brokers.unsigned_abs());
         let by_looks = u64::try_from(per_look * looks).unwrap_or(u64::MAX);
         by_looks.saturating_add(2 * connections + 8)
