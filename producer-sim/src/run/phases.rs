@@ -122,7 +122,7 @@ impl Engine<'_> {
         // A connection is made, asked for its versions, then for metadata: a round trip each, of
         // which one may never end.
         let time = 6 * u128::from(way) + self.config.request_timeout.as_micros();
-        let per_look = 8 + time / self.config.connections_max_idle.as_micros().max(1);
+        let per_look = 12 + time / self.config.connections_max_idle.as_micros().max(1);
         let connections = 1 + u64::from(self.script.brokers.unsigned_abs());
         let by_looks = u64::try_from(per_look * looks).unwrap_or(u64::MAX);
         by_looks.saturating_add(2 * connections + 8)
