@@ -302,7 +302,7 @@ impl Producer {
         for InFlight { kind, .. } in in_flight {
             self.request_ended(id, node, kind, ending);
         }
-        if !self.nodes[node].ready.is_empty() {
+        if self.has_ready(node) {
             self.wake(node);
         }
     }
@@ -381,7 +381,7 @@ impl Producer {
         let broker = self.broker_of(node);
         self.events.push_back(Event::Broker { broker, state: BrokerState::Failed(text) });
         self.metadata.request();
-        if !self.nodes[node].ready.is_empty() {
+        if self.has_ready(node) {
             self.wake(node);
         }
     }
@@ -420,7 +420,7 @@ impl Producer {
     }
 
     pub(super) fn on_reconnect_timer(&mut self, node: NodeIndex) {
-        if !self.nodes[node].ready.is_empty() {
+        if self.has_ready(node) {
             self.ensure_connection(node);
         }
     }

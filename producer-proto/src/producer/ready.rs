@@ -36,6 +36,20 @@ impl Producer {
         self.wake(leader);
     }
 
+    /// Whether a node has something to hand out. Partitions whose batches have ended otherwise since
+    /// leave the queue: for them no connection is brought up.
+    pub(super) fn has_ready(&mut self, node: NodeIndex) -> bool {
+        while let Some(&at) = self.nodes[node].ready.front() {
+            if self.next_sendable(at).is_some() {
+                return true;
+            }
+            self.nodes[node].ready.pop_front();
+            self.partition_mut(at).is_ready = false;
+        }
+        self.note_able(node);
+        false
+    }
+
     /// A node may have something to hand out; its connection is brought up if there is none.
     pub(super) fn wake(&mut self, node: NodeIndex) {
         let state = &mut self.nodes[node];
