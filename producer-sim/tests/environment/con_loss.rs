@@ -1,8 +1,9 @@
 //! CON: connections that end.
 
 use crate::common::*;
-use producer_proto::{BrokerState, Event, Persistence};
+use producer_proto::{BrokerState, Event, Persistence, TimerKind};
 use producer_sim::{ApiKey, Fate, Rule, World};
+use std::collections::BTreeSet;
 
 /// Without idempotence and without retries: what is lost shows at once.
 fn bare() -> producer_proto::Config {
@@ -51,6 +52,29 @@ fn con_10_a_connection_idle_beyond_our_own_limit_is_not_used_again() {
     assert_delivered(&world, receipt);
     assert_ne!(world.links(1), old);
     world.assert_clean();
+}
+
+/// Its idle time begins when the answer has come, so before then there is little to look for.
+#[test]
+fn con_10_a_connection_with_a_request_under_way_is_looked_at_once_per_idle_time() {
+    let mut config = config();
+    config.connections_max_idle = ms(100);
+    config.request_timeout = secs(10);
+    let mut world = warm(1, 1, config);
+    world.cluster.inject(Rule::on(ApiKey::Produce).drop_answer());
+    world.send_to("t", 0, b"v");
+    let end = world.now() + secs(2);
+    let mut looks = BTreeSet::new();
+    loop {
+        if world.producer.timeout_reason() == Some(TimerKind::ConnectionIdle) {
+            looks.extend(world.producer.poll_timeout().filter(|at| *at <= end));
+        }
+        if !world.step(end) {
+            break;
+        }
+    }
+    assert!((10..=21).contains(&looks.len()), "{} in 20 idle times", looks.len());
+    assert_eq!(world.links(1).len(), 1);
 }
 
 #[test]
