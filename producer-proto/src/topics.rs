@@ -30,6 +30,9 @@ pub(crate) struct Topic {
     pub(crate) last_used: Instant,
     /// Records without an outcome keep a topic in use.
     pub(crate) open_batches: u32,
+    /// A record was refused because its partition is not known: how many requests for metadata had
+    /// gone out by then. The answer to a later one tells whether it was added.
+    pub(crate) asked_beyond: Option<u64>,
     /// Spreads records without a key; made when the first one comes.
     pub(crate) spread: Option<Spread>,
     /// How well its records compress.
@@ -81,6 +84,7 @@ impl Topics {
             error: ErrorCode::NONE,
             last_used: now,
             open_batches: 0,
+            asked_beyond: None,
             spread: None,
             ratio: CompressionRatio::new(codec),
             last_size: 0,

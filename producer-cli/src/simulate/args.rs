@@ -54,11 +54,11 @@ breaks a promise the line that repeats it is printed.
 A seed draws brokers, topics, settings, network, driver, what the application does, and any of:
 connections that are reset, cut, clogged, deaf, refused or lead nowhere, requests and answers that
 come late or never, errors before and after the append, leaders that move or are elected, brokers
-that stop, crash (with or without the end of their logs), pause and lag, followers that copy late,
-ISRs that shrink and grow, topics that vanish and grow, a process that stands still. All but honest
-also draw metadata that is late at some brokers, byte-rate quotas, and brokers that change their
-release, their address or what answers there. Only unclean has elections of brokers that lack
-records, only legacy releases before 2.8 (back to 0.10), only hostile damaged and false answers.
+that stop, crash (with or without the end of their logs), pause and lag, that change their release,
+their address or what answers there, metadata that is late at some of them, byte-rate quotas,
+followers that copy late, ISRs that shrink and grow, topics that vanish and grow, a process that
+stands still. Only unclean has elections of brokers that lack records, only legacy releases before
+2.8 (back to 0.10), only hostile damaged and false answers.
 Exit status: 0 every promise was kept, 1 one was broken, 2 usage.";
 
 impl SimulateArgs {

@@ -108,12 +108,14 @@ impl Producer {
     }
 
     /// Topics that nobody has used for `metadata.max.idle.ms` are not asked for any more; but for
-    /// one that was never ready somebody may wait, however long nobody can be asked.
+    /// one that was never ready, or for a partition that is not known, somebody may wait, however
+    /// long nobody can be asked.
     fn evict_idle_topics(&mut self) {
         let (now, limit) = (self.now, self.settings.metadata_max_idle);
         let is_idle = |topic: &crate::topics::Topic| {
             topic.state == TopicState::Ready
                 && topic.open_batches == 0
+                && topic.asked_beyond.is_none()
                 && now.saturating_since(topic.last_used) >= limit
         };
         let idle: Vec<u32> =
@@ -335,6 +337,11 @@ impl Producer {
         state.error = ErrorCode::NONE;
         state.state = TopicState::Ready;
         state.count = count;
+        match state.asked_beyond {
+            // What is answered here was asked before.
+            Some(asked) if asked >= self.metadata.attempts => self.metadata.request(),
+            _ => state.asked_beyond = None,
+        }
         match &mut state.spread {
             Some(spread) if count != before => spread.resize(count),
             _ => {}

@@ -128,8 +128,9 @@ impl Producer {
         let count = self.topics.at(record.topic.0).count;
         if let Some(partition) = record.partition {
             if partition >= count {
-                // It may have been added since: the next answer tells.
+                // It may have been added since.
                 self.marks.hit(Mark::PartitionUnknown);
+                self.topics.at_mut(record.topic.0).asked_beyond = Some(self.metadata.attempts);
                 self.metadata.request();
                 return Err(PushError::TopicNotReady);
             }

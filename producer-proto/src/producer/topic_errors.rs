@@ -27,7 +27,8 @@ impl Producer {
                 self.set_leader(at, NO_NODE);
                 self.partition_mut(at).error = code;
             }
-            if self.topics.at(index).open_batches > 0 {
+            let topic = self.topics.at(index);
+            if topic.open_batches > 0 || topic.asked_beyond.is_some() {
                 self.metadata.request();
             }
         }
@@ -45,6 +46,7 @@ impl Producer {
         self.marks.hit(Mark::TopicRefused);
         let topic = self.topics.at_mut(index);
         topic.state = TopicState::Idle;
+        topic.asked_beyond = None;
         let error = TopicError { topic: topic.name.clone(), code };
         self.metadata.forget_topic(index);
         self.events.push_back(Event::TopicFailed { topic: TopicId(index), error });

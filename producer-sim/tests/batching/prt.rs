@@ -56,6 +56,25 @@ fn prt_04_explicit_partition() {
     world.assert_clean();
 }
 
+/// An answer to a question from before a push tells nothing about the partition that the push was
+/// for, nor does a broker that denies the topic: the cluster is asked again.
+#[test]
+fn prt_04_a_partition_added_while_an_answer_is_on_its_way() {
+    let mut world = warm(1, 1, config());
+    world.set_latency(ms(10));
+    assert_eq!(try_to(&mut world, 1, b"v"), Err(PushError::TopicNotReady));
+    world.run_for(ms(15));
+    world.cluster.set_partitions("t", 2);
+    let denied = ResponseError::UnknownTopicOrPartition;
+    world.cluster.inject(Rule::on(ApiKey::Metadata).error(denied));
+    assert_eq!(try_to(&mut world, 1, b"v"), Err(PushError::TopicNotReady));
+    world.run_for(Duration::from_secs(1));
+    let added = try_to(&mut world, 1, b"v").expect("the partition is known");
+    assert!(world.settle());
+    assert_eq!(partition_of(&world, added), 1);
+    world.assert_clean();
+}
+
 /// Pushes unkeyed records of these sizes without linger ending, and gives the runs: partition
 /// and bytes of the records that went there one after the other.
 fn sticky_runs(sizes: &[usize]) -> Vec<(i32, usize)> {

@@ -41,16 +41,12 @@ const ALL: [(u64, Upheaval); 12] = [
 ];
 
 impl Upheaval {
-    /// Whether it leaves the promises of a profile alone. Late metadata, quotas, releases and
-    /// addresses break none of the honest ones, but not all that they lead to at rest is settled.
+    /// Whether it leaves the promises of a profile alone.
     fn belongs_to(self, profile: Profile) -> bool {
         match self {
-            Self::Crash | Self::Pause | Self::Replication | Self::InSync | Self::Elect => true,
             Self::Unclean => profile == Profile::Unclean,
             Self::Lie => profile == Profile::Hostile,
-            Self::MetadataDelay | Self::ByteRate | Self::Release | Self::WrongPeer | Self::Move => {
-                profile != Profile::Honest
-            }
+            _ => true,
         }
     }
 
