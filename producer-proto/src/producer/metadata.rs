@@ -450,7 +450,9 @@ impl Producer {
         }
         if epoch != known {
             self.partition_mut(at).leader_epoch = epoch;
-            if epoch > known {
+            // Brokers of different releases may answer with and without an epoch by turns: only
+            // one that is higher than a known one names a leader that was not tried yet.
+            if is_new_topic || known >= 0 && epoch > known {
                 self.release_hold(at);
             }
         }

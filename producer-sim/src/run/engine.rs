@@ -280,18 +280,21 @@ impl<'a> Engine<'a> {
             let now = self.world.now();
             return Err(Failure::new(Oracle::Timers, now, format!("{MAX_TURNS} turns")));
         }
-        self.look()?;
-        Ok(moved)
+        // Of what was seen there may come more, without the world having moved.
+        let has_seen = self.look()?;
+        Ok(moved || has_seen)
     }
 
-    /// Takes note of what has happened since the last look.
-    pub(super) fn look(&mut self) -> Verdict {
+    /// Takes note of what has happened since the last look; false when that was nothing.
+    pub(super) fn look(&mut self) -> Verdict<bool> {
         let mut seen = std::mem::take(&mut self.seen);
+        let mut has_seen = false;
         loop {
             self.world.take_seen(&mut seen);
             if seen.is_empty() {
                 break;
             }
+            has_seen = true;
             let mut has_outcome = false;
             for (at, seen) in seen.drain(..) {
                 has_outcome |=
@@ -304,7 +307,8 @@ impl<'a> Engine<'a> {
             self.world.drain();
         }
         self.seen = seen;
-        self.judge_state()
+        self.judge_state()?;
+        Ok(has_seen)
     }
 
     /// How far an outcome may be off its time: what the driver is late, and what the clock rounds.

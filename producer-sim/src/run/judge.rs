@@ -1,8 +1,9 @@
 //! What was seen, handed to the oracles.
 
+use super::content;
 use super::engine::{Engine, Flush, Verdict};
 use super::ledger::{Told, judge_time};
-use super::script::{Act, Call, Step};
+use super::script::{Act, Call, Profile, Step};
 use super::story;
 use super::verdict::{Failure, Oracle};
 use crate::world::Seen;
@@ -134,6 +135,19 @@ impl Engine<'_> {
         self.config.batch_size.max(record + 200)
     }
 
+    /// What batches may take that leaders before 0.11 get as message sets: each is kept in both
+    /// forms, and of small records the frames of the old one are the larger part.
+    fn message_sets(&self) -> usize {
+        const NEW_FRAME: usize = 7;
+        const OLD_FRAME: usize = 34;
+        if self.script.profile != Profile::Legacy {
+            return 0;
+        }
+        let new = content::LEAST_VALUE + NEW_FRAME;
+        let old = content::LEAST_VALUE + OLD_FRAME;
+        (self.config.buffer_memory * old).div_ceil(new)
+    }
+
     /// Topics that were created on demand get their ids from the cluster.
     fn name_topics(&mut self) {
         for (index, name) in self.names.iter().enumerate() {
@@ -232,7 +246,7 @@ impl Engine<'_> {
         }
         // The parts of a batch that was split are beside it until its bytes are given back.
         let split = if stats.batches_split > 0 { 2 * self.largest_batch() } else { 0 };
-        let bound = self.config.buffer_memory + split;
+        let bound = self.config.buffer_memory + split + self.message_sets();
         if stats.buffered_bytes > bound {
             let what = format!("{} bytes buffered, bound {bound}", stats.buffered_bytes);
             return Err(Failure::new(Oracle::Memory, now, what));

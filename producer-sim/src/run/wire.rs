@@ -232,7 +232,7 @@ impl Wire {
                 brokers.is_all = !brokers.addresses.is_empty();
                 (
                     response.throttle_time_ms,
-                    Said::Metadata(self.leaders(&response), topic_errors(&response)),
+                    Said::Metadata(self.leaders(&response, version), topic_errors(&response)),
                 )
             }
             _ => match ResponseKind::decode(api, &mut frame, version).ok()? {
@@ -273,7 +273,9 @@ impl Wire {
         answers
     }
 
-    fn leaders(&self, response: &MetadataResponse) -> Vec<PartitionLeader> {
+    fn leaders(&self, response: &MetadataResponse, version: i16) -> Vec<PartitionLeader> {
+        // Before that brokers could tell an epoch that is not the leader's.
+        let has_epochs = version >= 9;
         let mut leaders = Vec::new();
         for topic in &response.topics {
             let topic_id = Uuid(*topic.topic_id.as_bytes());
@@ -284,7 +286,7 @@ impl Wire {
                 topic_id,
                 partition: partition.partition_index,
                 leader: partition.leader_id.0,
-                epoch: partition.leader_epoch,
+                epoch: if has_epochs { partition.leader_epoch } else { -1 },
             }));
         }
         leaders

@@ -2,7 +2,7 @@
 
 use crate::Instant;
 use crate::run::verdict::{Failure, Oracle};
-use crate::run::wire::{Answered, Said, Sent};
+use crate::run::wire::{Answered, PartitionLeader, Said, Sent};
 use producer_proto::Uuid;
 use std::collections::BTreeMap;
 
@@ -14,6 +14,15 @@ struct Told {
     epoch: i32,
     /// The last broker that has said it is not the leader, since.
     denied: Option<i32>,
+    /// How often a newer leader was named.
+    changes: u64,
+}
+
+impl Told {
+    fn first(new: &PartitionLeader) -> Self {
+        let (topic_id, leader, epoch) = (new.topic_id, new.leader, new.epoch);
+        Self { topic_id, leader, epoch, denied: None, changes: 1 }
+    }
 }
 
 /// NOT_LEADER_OR_FOLLOWER.
@@ -30,9 +39,9 @@ impl Leaders {
         self.told.clear();
     }
 
-    /// Topic id and leader epoch of what the producer was told last about a partition.
-    pub(crate) fn news(&self, topic: usize, partition: i32) -> Option<(Uuid, i32)> {
-        self.told.get(&(topic, partition)).map(|told| (told.topic_id, told.epoch))
+    /// How often a newer leader of a partition was named.
+    pub(crate) fn changes(&self, topic: usize, partition: i32) -> u64 {
+        self.told.get(&(topic, partition)).map_or(0, |told| told.changes)
     }
 
     /// A request goes out to `broker`.
@@ -60,22 +69,25 @@ impl Leaders {
     /// `broker` has answered.
     pub(crate) fn answered(&mut self, broker: Option<i32>, answered: &Answered) {
         match &answered.said {
+            // A broker that knows of no broker, not even itself, knows nothing yet.
+            Said::Metadata(..) if answered.brokers.addresses.is_empty() => {}
             Said::Metadata(leaders, _) => {
                 for new in leaders {
                     let key = (new.topic, new.partition);
-                    if new.epoch < 0 {
-                        // Older versions have no epochs: what is newer cannot be told.
-                        self.told.remove(&key);
+                    let Some(told) = self.told.get_mut(&key) else {
+                        self.told.insert(key, Told::first(new));
                         continue;
+                    };
+                    let was = told.topic_id;
+                    let is_new_topic =
+                        !was.is_zero() && !new.topic_id.is_zero() && was != new.topic_id;
+                    if !new.topic_id.is_zero() {
+                        told.topic_id = new.topic_id;
                     }
-                    let told = self.told.get(&key);
-                    let is_new = told.is_none_or(|told| {
-                        new.epoch >= told.epoch
-                            || (new.topic_id != told.topic_id && !new.topic_id.is_zero())
-                    });
-                    if is_new {
-                        let (leader, epoch, topic_id) = (new.leader, new.epoch, new.topic_id);
-                        self.told.insert(key, Told { topic_id, leader, epoch, denied: None });
+                    // Of older versions, which have no epochs, the last answer counts.
+                    if new.epoch < 0 || new.epoch >= told.epoch || is_new_topic {
+                        told.changes += u64::from(new.epoch > told.epoch || is_new_topic);
+                        (told.leader, told.epoch, told.denied) = (new.leader, new.epoch, None);
                     }
                 }
             }
@@ -90,7 +102,8 @@ impl Leaders {
                         && answer.code == NOT_LEADER
                         && epoch > told.epoch
                     {
-                        *told = Told { leader, epoch, denied: None, ..*told };
+                        let changes = told.changes + 1;
+                        *told = Told { leader, epoch, denied: None, changes, ..*told };
                     }
                 }
             }

@@ -5,7 +5,7 @@ use crate::Instant;
 use crate::run::verdict::{Failure, Oracle};
 use crate::run::wire::{Answered, Said, Sent, SentBatch};
 use kafka_protocol::messages::ApiKey;
-use producer_proto::{ConnectionId, Uuid};
+use producer_proto::ConnectionId;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ pub(crate) struct Pace {
 
 /// A batch's last attempt.
 struct Attempt {
-    /// What was known of the partition's leader.
-    news: Option<(Uuid, i32)>,
+    /// How many leaders of the partition had been named.
+    leaders: u64,
     /// When it ended without success.
     ended: Option<Instant>,
 }
@@ -154,11 +154,11 @@ impl Pace {
         }
         for batch in &sent.batches {
             let (topic, partition) = (batch.topic, batch.partition);
-            let news = leaders.news(topic, partition);
-            let attempt = Attempt { news, ended: None };
+            let changes = leaders.changes(topic, partition);
+            let attempt = Attempt { leaders: changes, ended: None };
             // A leader that was named since is tried at once.
             if let Some(last) = self.batches.insert(batch.digest, attempt)
-                && let Some(ended) = last.ended.filter(|_| last.news == news)
+                && let Some(ended) = last.ended.filter(|_| last.leaders == changes)
                 && at + self.backoffs.tick < ended + least(self.backoffs.retry)
             {
                 let what = format!(
@@ -182,9 +182,16 @@ impl Pace {
             *until = (*until).max(at + answered.throttle);
         }
         let brokers = &answered.brokers;
-        for ((id, ..), attempts) in &mut self.attempts {
-            let is_listed = id.is_none_or(|id| brokers.addresses.contains_key(&id));
-            attempts.was_gone |= brokers.is_all && !is_listed;
+        for ((id, host, port), attempts) in &mut self.attempts {
+            let Some(id) = id else { continue };
+            match brokers.addresses.get(id) {
+                // What failed at one address says nothing of another, nor of the time after it.
+                Some(address) if *address != (host.clone(), *port) => {
+                    *attempts = Attempts::default();
+                }
+                Some(_) => {}
+                None => attempts.was_gone |= brokers.is_all,
+            }
         }
         let Said::Produce(answers) = &answered.said else { return };
         for answer in answers {
