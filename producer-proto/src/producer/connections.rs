@@ -404,8 +404,14 @@ impl Producer {
     }
 
     pub(super) fn on_idle_timer(&mut self, id: ConnectionId) {
+        let Some(node) = self.conns.get(&id).map(|conn| conn.node) else { return };
+        // What only waits for a throttle to end needs the connection then.
+        let needed_until = match self.has_ready(node) {
+            true => self.nodes[node].throttled_until,
+            false => Instant::ZERO,
+        };
         let Some(conn) = self.conns.get(&id) else { return };
-        let idle_at = conn.last_used + self.settings.connections_max_idle;
+        let idle_at = conn.last_used.max(needed_until) + self.settings.connections_max_idle;
         if conn.is_quiet() && idle_at <= self.now {
             self.marks.hit(Mark::IdleClosed);
             self.close_connection(id, Ending::Unneeded);

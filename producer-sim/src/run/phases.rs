@@ -105,6 +105,8 @@ impl Engine<'_> {
 
     /// An hour without anything to do.
     pub(super) fn rest(&mut self) -> Verdict {
+        // Connections that lead nowhere are given up first, and throttles end.
+        self.run_until(self.world.now().max(self.throttled) + self.settle_time())?;
         let before = self.world.wake_ups();
         self.run_until(self.world.now() + REST)?;
         self.rest.wake_ups(self.world.now(), self.world.wake_ups() - before, self.explained())?;

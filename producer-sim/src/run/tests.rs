@@ -278,6 +278,7 @@ fn no_produce_goes_to_a_broker_that_has_denied_or_is_known_not_to_lead() {
     let metadata = |leader| {
         let mut answer = answered(&request, 0);
         answer.said = Said::Metadata(vec![leader], Vec::new());
+        answer.brokers.addresses.insert(1, ("one".to_owned(), 1));
         answer
     };
     leaders.answered(Some(1), &metadata(leader(1, 3)));
@@ -285,6 +286,10 @@ fn no_produce_goes_to_a_broker_that_has_denied_or_is_known_not_to_lead() {
     assert_eq!(leaders.sent(NOW, Some(2), &request).unwrap_err().oracle, Oracle::Freshness);
     leaders.answered(Some(1), &metadata(leader(2, 2)));
     assert_eq!(leaders.sent(NOW, Some(1), &request), Ok(()), "older metadata changes nothing");
+    let mut of_nobody = metadata(leader(2, 9));
+    of_nobody.brokers.addresses.clear();
+    leaders.answered(Some(1), &of_nobody);
+    assert_eq!(leaders.sent(NOW, Some(1), &request), Ok(()), "it knows nothing yet");
     leaders.answered(Some(1), &answered(&request, 6));
     assert_eq!(leaders.sent(NOW, Some(1), &request).unwrap_err().oracle, Oracle::Freshness);
 }
@@ -392,6 +397,7 @@ fn a_leader_that_was_named_since_is_tried_at_once() {
     let metadata = |leader| {
         let mut answer = answered(&sent(Vec::new()), 0);
         answer.said = Said::Metadata(vec![leader], Vec::new());
+        answer.brokers.addresses.insert(1, ("one".to_owned(), 1));
         answer
     };
     let told = || {

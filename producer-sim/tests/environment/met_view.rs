@@ -3,7 +3,7 @@
 use crate::common::*;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use producer_proto::Persistence;
-use producer_sim::{ApiKey, NewRecord, TopicConfig};
+use producer_sim::{ApiKey, Instant, NewRecord, ResponseError, Rule, TopicConfig};
 
 /// The entry of topic "t".
 fn topic_t(
@@ -43,6 +43,30 @@ fn met_08_old_metadata_versions_carry_no_usable_epoch() {
     }
 }
 
+/// While brokers are upgraded some answer without epochs: the leader that then has one is not a
+/// newer leader, and a batch that waits for its backoff goes on to wait.
+#[test]
+fn met_08_an_epoch_that_becomes_known_ends_no_backoff() {
+    let mut cluster = cluster(1, 1);
+    let mut has_epochs = true;
+    let by_turns = edit_metadata(move |response| {
+        has_epochs = !has_epochs;
+        for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.leader_epoch = if has_epochs { 0 } else { -1 };
+        }
+    });
+    cluster.inject(by_turns.always());
+    // It makes the producer ask for metadata again.
+    let error = ResponseError::NotLeaderOrFollower;
+    cluster.inject(Rule::on(ApiKey::Produce).error(error).times(4));
+    let mut world = producer_sim::World::new(cluster, config()).unwrap();
+    let receipt = world.send_to("t", 0, b"v");
+    assert!(world.settle());
+    assert_delivered(&world, receipt);
+    assert_eq!(times(&world, ApiKey::Metadata, Instant::ZERO).len(), 5);
+    assert_spaced(&times(&world, ApiKey::Produce, Instant::ZERO), &[100, 200, 400, 800]);
+}
+
 #[test]
 fn met_09_empty_broker_list() {
     let mut config = config();
@@ -80,8 +104,8 @@ fn met_12_partition_gone_for_good() {
         }
     });
     world.cluster.inject(gone.always());
-    let refused = producer_sim::Rule::on(ApiKey::Produce).partition("t", 1).always();
-    world.cluster.inject(refused.error(producer_sim::ResponseError::UnknownTopicOrPartition));
+    let refused = Rule::on(ApiKey::Produce).partition("t", 1).always();
+    world.cluster.inject(refused.error(ResponseError::UnknownTopicOrPartition));
     // The first finds out, the second is never sent.
     let sent = world.send_to("t", 1, b"sent");
     world.run_for(secs(10));
@@ -116,7 +140,7 @@ fn met_13_leader_not_in_the_broker_list() {
     world.run_for(secs(5));
     assert_delivered(&world, other);
     assert!(world.outcome(receipt).is_none());
-    let asked = times(&world, ApiKey::Metadata, producer_sim::Instant::ZERO);
+    let asked = times(&world, ApiKey::Metadata, Instant::ZERO);
     assert!((5..=11).contains(&asked.len()), "{} requests in 5 s", asked.len());
     world.cluster.change_partition("t", 0, |image| image.leader = Some(1));
     assert!(world.settle());
@@ -220,7 +244,7 @@ fn met_22_odd_partition_lists() {
 fn met_23_broker_address_moves() {
     let mut world = warm(3, 6, config());
     let old = world.links(1);
-    let held = world.cluster.inject(producer_sim::Rule::on(ApiKey::Produce).broker(1).hold());
+    let held = world.cluster.inject(Rule::on(ApiKey::Produce).broker(1).hold());
     let in_flight = world.send_to("t", 0, b"in flight");
     world.run_for(ms(5));
     world.cluster.set_address(1, "moved", 9999);

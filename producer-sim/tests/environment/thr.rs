@@ -69,6 +69,20 @@ fn thr_02_old_version_the_broker_already_waited() {
     }
 }
 
+/// Its idle time begins when the throttle is over: what waits for that needs it.
+#[test]
+fn thr_01_a_connection_that_records_wait_for_is_not_idle() {
+    let mut config = config();
+    config.connections_max_idle = ms(100);
+    let (mut world, _) = throttled(config, Rule::on(ApiKey::Produce).throttle(secs(10)));
+    let dials = world.dials().len();
+    let waits = world.send_to("t", 2, b"waits");
+    assert!(world.settle());
+    assert_delivered(&world, waits);
+    assert_eq!(world.dials().len(), dials, "no connection was opened in place of another");
+    world.assert_clean();
+}
+
 #[test]
 fn thr_03_throttle_and_timeouts() {
     let mut config = config();
