@@ -97,7 +97,7 @@ impl<'a> Load<'a> {
         let mut results = Results::default();
         for i in 0..records {
             match self.producer.send(self.record(i)).await {
-                Ok(delivery) => results.unknown.push_back(delivery),
+                Ok(delivery) => results.add(delivery),
                 Err(error) => results.failed(&error),
             }
             if i % LOOK_EVERY == 0 {
@@ -134,10 +134,14 @@ impl<'a> Load<'a> {
     }
 }
 
+/// How many results are kept together.
+const RUN: usize = 4_096;
+
 /// Results of records, taken as they come, in the order of sending.
 #[derive(Default)]
 struct Results {
-    unknown: VecDeque<Delivery>,
+    /// In runs: one queue of all would be twice as large as it has to be, and be copied to grow.
+    unknown: VecDeque<VecDeque<Delivery>>,
     errors: u64,
 }
 
@@ -149,9 +153,25 @@ impl Results {
         self.errors += 1;
     }
 
+    fn add(&mut self, delivery: Delivery) {
+        match self.unknown.back_mut() {
+            Some(run) if run.len() < RUN => run.push_back(delivery),
+            _ => {
+                let mut run = VecDeque::with_capacity(RUN);
+                run.push_back(delivery);
+                self.unknown.push_back(run);
+            }
+        }
+    }
+
     fn look(&mut self) {
-        while let Some(result) = self.unknown.front().and_then(Delivery::try_result) {
-            self.unknown.pop_front();
+        while let Some(run) = self.unknown.front_mut() {
+            let Some(delivery) = run.front() else {
+                self.unknown.pop_front();
+                continue;
+            };
+            let Some(result) = delivery.try_result() else { break };
+            run.pop_front();
             if let Err(error) = result {
                 self.failed(&error);
             }
@@ -161,7 +181,7 @@ impl Results {
     /// Waits for the rest. Not with a flush: it would cut the last linger short, which no other
     /// load generator does.
     async fn wait(mut self) -> u64 {
-        while let Some(delivery) = self.unknown.pop_front() {
+        for delivery in std::mem::take(&mut self.unknown).into_iter().flatten() {
             if let Err(error) = delivery.await {
                 self.failed(&error);
             }

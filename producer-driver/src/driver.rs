@@ -1,29 +1,35 @@
 //! The environment's half: bytes, time and jobs between the core and an adapter.
 
+mod inbox;
 mod link;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use producer_proto::{
     Action, BrokerId, Config, ConfigError, ConnectErrorKind, ConnectionId, DisconnectReason, Event,
-    Input,
+    Input, Job,
 };
 
 use crate::handle::Handle;
 use crate::job::Work;
 use crate::shared::Shared;
 use crate::state::Drained;
+use inbox::Inbox;
 use link::Link;
 
 /// How often one turn goes round before it gives the thread back.
 const ROUNDS: usize = 8;
 
-/// How much one read takes.
-const READ_BUFFER: usize = 64 * 1024;
+/// How many bytes jobs work on in one turn, the last job being done to its end. The sockets have
+/// theirs in between: what is compressed leaves before more is.
+const JOB_BYTES: usize = 128 * 1024;
+
+/// Lingering for less than this means that latency counts.
+const PATIENT_LINGER: Duration = Duration::from_millis(1);
 
 /// Makes a producer: the handle for the application, the driver for the adapter. Nothing happens
 /// before the driver is turned.
@@ -44,7 +50,11 @@ pub fn pair<S: Read + Write>(
         dialling: BTreeSet::new(),
         inputs: Vec::new(),
         drained: Drained::default(),
-        buffer: vec![0; READ_BUFFER].into(),
+        inbox: Inbox::new(),
+        jobs: VecDeque::new(),
+        is_patient: config.linger >= PATIENT_LINGER,
+        pauses: false,
+        is_pausing: false,
         is_closed: false,
         #[cfg(feature = "metrics")]
         meter: crate::metrics::Meter::new(config),
@@ -121,7 +131,13 @@ pub struct Driver<S> {
     /// What happened to connections, for the next drain.
     inputs: Vec<Input<'static>>,
     drained: Drained,
-    buffer: Box<[u8]>,
+    inbox: Inbox,
+    /// Work that the core asked for and the environment has not got yet.
+    jobs: VecDeque<Job>,
+    is_patient: bool,
+    /// Whether the adapter can pause.
+    pauses: bool,
+    is_pausing: bool,
     is_closed: bool,
     #[cfg(feature = "metrics")]
     meter: crate::metrics::Meter,
@@ -174,6 +190,22 @@ impl<S: Read + Write> Driver<S> {
         self.links.get_mut(&conn).map(|link| &mut link.stream)
     }
 
+    /// Tells that the adapter can do nothing for some 50 to 100 microseconds, as one with a thread
+    /// of its own can: see [`is_pausing`](Self::is_pausing).
+    pub fn set_pauses(&mut self, pauses: bool) {
+        self.pauses = pauses && self.is_patient;
+    }
+
+    /// Whether to do nothing for a moment before the next turn, which [`Next::Again`] asked for.
+    ///
+    /// Of many small batches each would end a short sleep, and to fall asleep and to be woken costs
+    /// more than all else that the driver does for them. So while hundreds of records are on their
+    /// way, the linger is at least a millisecond, and nobody waits for room or for a flush, turns
+    /// are for what comes in such a moment. Only if [`set_pauses`](Self::set_pauses) was called.
+    pub fn is_pausing(&self) -> bool {
+        self.is_pausing
+    }
+
     /// Does all there is to do, up to a limit. `waker` is what wakes the adapter from the sleep
     /// that may follow; it can be called from any thread, also during the turn.
     pub fn turn(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
@@ -187,12 +219,22 @@ impl<S: Read + Write> Driver<S> {
     }
 
     fn turn_round(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
+        self.is_pausing = false;
+        let mut may_pause = false;
         for _ in 0..ROUNDS {
             self.transfer();
-            let sleep = self.drain(waker);
+            may_pause |= self.pauses && !self.inbox.is_empty();
+            let sleep = self.drain(waker, may_pause);
             self.carry_out(environment);
             if self.is_closed {
                 return Next::Closed;
+            }
+            if self.work(environment) {
+                // Adapters may learn only between turns what has become ready meanwhile.
+                return Next::Again;
+            }
+            if self.is_pausing {
+                return Next::Again;
             }
             if let Some(deadline) = sleep {
                 return Next::Sleep(deadline);
@@ -203,8 +245,8 @@ impl<S: Read + Write> Driver<S> {
 
     /// Writes and reads on every stream that is ready.
     fn transfer(&mut self) {
-        let Self { shared, links, inputs, buffer, .. } = self;
-        links.retain(|&conn, link| match link.transfer(conn, shared, buffer) {
+        let Self { shared, links, inputs, inbox, .. } = self;
+        links.retain(|&conn, link| match link.transfer(conn, inbox, shared) {
             None => true,
             Some(reason) => {
                 inputs.push(Input::Disconnected { conn, reason });
@@ -213,19 +255,25 @@ impl<S: Read + Write> Driver<S> {
         });
     }
 
-    /// Hands in what happened, takes out what came of it. Gives the deadline to sleep until when
-    /// nothing came of it and nothing is left to do.
+    /// Hands in what happened, takes out what came of it, all under one hold of the lock. Gives
+    /// the deadline to sleep until when nothing is left to do but to tell callers.
     #[expect(clippy::option_option, reason = "whether to sleep, and whether there is a deadline")]
-    fn drain(&mut self, waker: &Waker) -> Option<Option<StdInstant>> {
-        let is_busy = self.links.values().any(Link::is_busy);
+    fn drain(&mut self, waker: &Waker, may_pause: bool) -> Option<Option<StdInstant>> {
+        let is_busy = !self.jobs.is_empty() || self.links.values().any(Link::is_busy);
         let now = self.shared.clock.now();
         let mut state = self.shared.lock();
         state.begin_turn(waker);
+        self.inbox.hand_in(now, &mut state.core);
         for input in self.inputs.drain(..) {
             state.core.handle_input(now, input);
         }
         state.drain(now, &mut self.drained);
-        if is_busy || !self.drained.is_empty() {
+        if is_busy || self.drained.has_work() {
+            return None;
+        }
+        if may_pause && state.is_flowing() {
+            // It stays awake for everybody else.
+            self.is_pausing = true;
             return None;
         }
         let deadline = state.end_turn();
@@ -255,7 +303,7 @@ impl<S: Read + Write> Driver<S> {
                     let reason = DisconnectReason::Requested;
                     self.inputs.push(Input::Disconnected { conn, reason });
                 }
-                Action::Run(job) => environment.run(Work::new(job, self.shared.clone())),
+                Action::Run(job) => self.jobs.push_back(job),
                 _ => {}
             }
         }
@@ -275,6 +323,22 @@ impl<S: Read + Write> Driver<S> {
             }
         }
     }
+
+    /// Has some of the work done, after what is ready to be written; false when there is none.
+    fn work(&mut self, environment: &mut impl Environment) -> bool {
+        if self.jobs.is_empty() {
+            return false;
+        }
+        self.transfer();
+        let mut left = JOB_BYTES;
+        while left > 0
+            && let Some(job) = self.jobs.pop_front()
+        {
+            left = left.saturating_sub(job.size());
+            environment.run(Work::new(job, self.shared.clone()));
+        }
+        true
+    }
 }
 
 impl<S> Drop for Driver<S> {
@@ -286,6 +350,7 @@ impl<S> Drop for Driver<S> {
         let kind = ConnectErrorKind::Other;
         let dials = std::mem::take(&mut self.dialling).into_iter();
         inputs.extend(dials.map(|conn| Input::ConnectFailed { conn, kind }));
+        inputs.extend(self.jobs.drain(..).map(|job| Input::Done(job.abandon())));
         let now = self.shared.clock.now();
         self.shared.lock().end(now, inputs, &mut self.drained);
         self.drained.replies.deliver();

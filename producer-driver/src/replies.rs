@@ -54,13 +54,4 @@ impl Replies {
             slot.fill(());
         }
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.settled.is_empty()
-            && self.sends.is_empty()
-            && self.counts.is_empty()
-            && self.descriptions.is_empty()
-            && self.warm_ups.is_empty()
-            && self.signals.is_empty()
-    }
 }

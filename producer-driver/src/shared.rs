@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use producer_proto::{
-    BatchId, Cancel, Config, ConfigError, ConnectionId, Input, Instant, JobResult, Partitioner,
-    Receipt, Record as CoreRecord, Stats, TopicId,
+    BatchId, Cancel, Config, ConfigError, Input, Instant, JobResult, Partitioner, Receipt,
+    Record as CoreRecord, Stats, TopicId,
 };
 
 use crate::breaker::CircuitBreaker;
@@ -350,18 +350,6 @@ impl Shared {
     #[cfg(feature = "metrics")]
     pub(crate) fn take_peaks(&self) -> producer_proto::Peaks {
         self.lock().core.take_peaks()
-    }
-
-    /// Hands in what happened on a connection: first what was written, then what was read.
-    pub(crate) fn transferred(&self, conn: ConnectionId, written: usize, read: &[u8]) {
-        let now = self.clock.now();
-        let mut state = self.lock();
-        if written > 0 {
-            state.core.handle_input(now, Input::Written { conn, bytes: written });
-        }
-        if !read.is_empty() {
-            state.core.handle_input(now, Input::Received { conn, bytes: read });
-        }
     }
 
     fn with<R>(&self, wake: Wake, call: impl FnOnce(&mut State, Instant, &mut Replies) -> R) -> R {

@@ -96,7 +96,7 @@ mod tests {
             stamps.read(at(start + micros), &clock, tick);
             assert_eq!(stamps.run, run);
         }
-        let later = stamps.read(at(start + 2_005), &clock, tick);
+        let later = stamps.read(at(start + 2_000), &clock, tick);
         assert_eq!((stamps.left, later - first), (0, 2), "{stamps:?}");
     }
 

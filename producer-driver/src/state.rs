@@ -102,12 +102,9 @@ pub(crate) struct Drained {
 }
 
 impl Drained {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.replies.is_empty()
-            && self.actions.is_empty()
-            && self.transmits.is_empty()
-            && self.notices.is_empty()
-            && !self.is_closed
+    /// Whether there is more to do than to tell callers and the log.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.actions.is_empty() || !self.transmits.is_empty() || self.is_closed
     }
 }
 

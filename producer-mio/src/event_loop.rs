@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -14,6 +15,9 @@ use producer_driver::{DialSettings, Driver, Handle, Interest, Next, Resolve, pai
 
 use crate::dial::Dialler;
 use crate::sources::{Socket, Sources};
+
+/// What the system makes 100 microseconds of.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// A producer's sockets and deadlines as part of your own loop over a [`mio::Poll`]:
 ///
@@ -180,6 +184,14 @@ impl EventLoop {
             self.next = self.driver.turn(&mut self.dialler, &self.waker);
         }
         self.next != Next::Closed
+    }
+
+    /// Sleeps for a moment where that saves sleeps; for a loop that serves nobody else.
+    pub(crate) fn pause(&mut self) {
+        self.driver.set_pauses(true);
+        if self.driver.is_pausing() {
+            thread::sleep(PAUSE);
+        }
     }
 
     /// How long [`mio::Poll::poll`] may sleep before the next [`turn`](Self::turn), if no event

@@ -166,6 +166,7 @@ impl Deref for Producer {
 fn run(mut poll: Poll, mut event_loop: EventLoop) {
     let mut events = Events::with_capacity(EVENTS);
     while event_loop.turn() {
+        event_loop.pause();
         match poll.poll(&mut events, event_loop.next_timeout()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use producer_proto::{ConnectionId, DisconnectReason};
 
 use super::Interest;
+use super::inbox::Inbox;
 use crate::session::{Filled, FlushEnd, Session};
 use crate::shared::Shared;
 
@@ -40,18 +41,18 @@ impl<S: Read + Write> Link<S> {
         self.ready.read || (self.ready.write && self.session.wants_write())
     }
 
-    /// Writes what there is and reads what has come, and tells the core. `Some` when the
-    /// connection is over.
+    /// Writes what there is and reads what has come. `Some` when the connection is over.
     pub(super) fn transfer(
         &mut self,
         conn: ConnectionId,
+        inbox: &mut Inbox,
         shared: &Shared,
-        buffer: &mut [u8],
     ) -> Option<DisconnectReason> {
-        let mut written = 0;
         if self.failed.is_none() && self.ready.write && self.session.wants_write() {
             let flushed = self.session.flush(&mut self.stream);
-            written = flushed.written;
+            if flushed.written > 0 {
+                inbox.written(conn, flushed.written);
+            }
             match flushed.end {
                 FlushEnd::Empty => {}
                 FlushEnd::Blocked => self.ready.write = false,
@@ -61,25 +62,16 @@ impl<S: Read + Write> Link<S> {
                 }
             }
         }
-        let mut end = None;
         for _ in 0..READS {
             if !self.ready.read {
                 break;
             }
-            match self.session.fill(&mut self.stream, buffer) {
-                Filled::Data(count) => {
-                    shared.transferred(conn, std::mem::take(&mut written), &buffer[..count]);
-                }
+            match inbox.fill(conn, &mut self.session, &mut self.stream, shared) {
+                Filled::Data(_) => {}
                 Filled::Blocked => self.ready.read = false,
-                Filled::Ended(reason) => {
-                    end = Some(self.failed.unwrap_or(reason));
-                    break;
-                }
+                Filled::Ended(reason) => return Some(self.failed.unwrap_or(reason)),
             }
         }
-        if written > 0 {
-            shared.transferred(conn, written, &[]);
-        }
-        end.or(if self.ready.read { None } else { self.failed })
+        if self.ready.read { None } else { self.failed }
     }
 }

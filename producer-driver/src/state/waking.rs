@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use producer_proto::Instant;
 
-use super::State;
+use super::{Phase, State};
 
 /// When to wake the driver.
 pub(super) struct Alarm {
@@ -24,7 +24,23 @@ impl Alarm {
     }
 }
 
+/// So many records on their way are a flow, of which none is waited for alone.
+const FLOW_RECORDS: u64 = 256;
+
+/// With more bytes than this on their way, every turn has enough to do.
+const FLOW_BYTES: usize = 1 << 20;
+
 impl State {
+    /// Whether many records come and go, and nobody waits for the next turn.
+    pub(crate) fn is_flowing(&self) -> bool {
+        let stats = self.core.stats();
+        stats.records_outstanding >= FLOW_RECORDS
+            && stats.buffered_bytes <= FLOW_BYTES
+            && self.phase == Phase::Open
+            && self.tickets.is_empty()
+            && self.flushing.is_empty()
+    }
+
     /// The driver must drain, whatever the deadlines say.
     pub(crate) fn force_drain(&mut self) {
         self.alarm.forced = true;

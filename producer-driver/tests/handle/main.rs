@@ -9,6 +9,7 @@ mod interceptors;
 mod leaders;
 mod memory;
 mod rig;
+mod turns;
 mod typed;
 mod waiting;
 

@@ -53,6 +53,7 @@ pub(crate) struct Host {
     dials: VecDeque<Dial>,
     pub(crate) stopped: Vec<ConnectionId>,
     pub(crate) notices: Vec<Event>,
+    pub(crate) jobs: u32,
 }
 
 impl Environment for Host {
@@ -66,6 +67,7 @@ impl Environment for Host {
     }
 
     fn run(&mut self, work: Work) {
+        self.jobs += 1;
         work.run();
     }
 

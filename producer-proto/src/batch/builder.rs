@@ -84,6 +84,11 @@ impl BatchBuilder {
         needed.max(self.buffer.len().saturating_mul(2).min(self.usual_size))
     }
 
+    /// Bytes of memory that are missing for appending `additional` bytes.
+    pub(crate) fn shortage(&self, additional: usize) -> usize {
+        self.len.saturating_add(additional).saturating_sub(self.buffer.len())
+    }
+
     /// Records appended, cancelled ones included: the index of the next record.
     #[cfg(test)]
     pub(crate) const fn count(&self) -> u32 {
@@ -133,7 +138,7 @@ impl BatchBuilder {
         let body = body_len(delta, index, payload.encoded_len());
         let total = varint::encoded_len(varint::length(body)) + body;
         if self.buffer.len() - self.len < total {
-            self.grow(total);
+            self.grow(self.capacity_after(total) - self.buffer.len());
         }
         let out = &mut self.buffer[self.len..self.len + total];
         let at = put_prefix(out, 0, delta, index, body);
@@ -186,11 +191,11 @@ impl BatchBuilder {
         if self.count == 0 { 0 } else { timestamp.wrapping_sub(self.base_timestamp) }
     }
 
+    /// Makes the buffer so many bytes larger.
     #[cold]
-    fn grow(&mut self, additional: usize) {
-        let capacity = self.capacity_after(additional);
-        self.buffer.reserve_exact(capacity - self.buffer.len());
-        self.buffer.resize(capacity, 0);
+    pub(crate) fn grow(&mut self, bytes: usize) {
+        self.buffer.reserve_exact(bytes);
+        self.buffer.resize(self.buffer.len() + bytes, 0);
     }
 
     /// Moves the live records together and numbers them anew, in place.

@@ -18,9 +18,13 @@ const LONG: usize = 1 << 12;
 /// The widest store; it may reach beyond the end of what it writes, within the buffer.
 const STORE: usize = 8;
 
-/// Part of `batch.size` that a record may take of a compressed batch to be short: the estimate
-/// holds for what is in the batch already, the new record counts in full.
+/// Part of `batch.size` that a record may take of a compressed batch to be short, at most: the
+/// estimate holds for what is in the batch already, the new record counts in full.
 const SHORT_SHARE: usize = 8;
+
+/// Short records of a compressed batch are at most so many times longer than the one before them.
+/// What they may take of the batch goes the long way at its end, so it is not to be much.
+const SHORT_GROWTH: usize = 2;
 
 /// How far short records may go in a batch without a further look: until its buffer must grow, or
 /// it may be full.
@@ -75,15 +79,20 @@ fn two_bytes(value: u64) -> u64 {
 
 impl BatchBuilder {
     /// Lets short records in, as far as that needs no further look. `record` is the most bytes
-    /// that a record may have. To be called after an append that has left the batch open.
+    /// that a record may have, `last` what the last one had. To be called after an append that has
+    /// left the batch open.
     pub(crate) fn make_room(
         &mut self,
         ratio: &CompressionRatio,
         batch_size: usize,
         raw_cap: usize,
         record: usize,
+        last: usize,
     ) {
-        let share = if ratio.is_exact() { usize::MAX } else { batch_size / SHORT_SHARE };
+        let share = match ratio.is_exact() {
+            true => usize::MAX,
+            false => last.saturating_mul(SHORT_GROWTH).min(batch_size / SHORT_SHARE),
+        };
         let spare = if ratio.is_exact() { 1 } else { share };
         let full = ratio.raw_len_within(batch_size.saturating_sub(spare));
         let capped = raw_cap.saturating_sub(HEADER_LEN + 1);
@@ -188,7 +197,7 @@ mod tests {
         let mut builder = BatchBuilder::new(vec![0; BATCH_SIZE], BATCH_SIZE);
         let payload = Payload::measure(None, Some(b"first"), &[]).unwrap();
         builder.append(1_000, &payload);
-        builder.make_room(ratio, BATCH_SIZE, 8 * BATCH_SIZE, BATCH_SIZE);
+        builder.make_room(ratio, BATCH_SIZE, 8 * BATCH_SIZE, BATCH_SIZE, BATCH_SIZE);
         builder
     }
 

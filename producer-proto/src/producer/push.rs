@@ -376,10 +376,14 @@ impl Producer {
         }
         let growth = builder.capacity_after(size) - builder.capacity();
         if growth > 0 {
+            // As with a new buffer: no room for a generous one starves nobody.
+            let is_generous = self.budget.has_room(batch.lane, growth);
+            let growth = if is_generous { growth } else { builder.shortage(size) };
             if !self.budget.try_charge(batch.lane, growth) {
                 return Err(batch.lane);
             }
             batch.charge += growth;
+            builder.grow(growth);
         }
         let index = builder.append(timestamp, payload);
         batch.count += 1;
@@ -398,7 +402,7 @@ impl Producer {
             self.close_open_batch(at);
             self.mark_ready(at);
         } else {
-            builder.make_room(ratio, batch_size, raw_cap, record_limit);
+            builder.make_room(ratio, batch_size, raw_cap, record_limit, size);
             if index == 0 && self.batches[slot].due <= self.now {
                 self.mark_ready(at);
             }
@@ -460,9 +464,8 @@ impl Producer {
     ) -> Result<BatchBuilder, LaneIndex> {
         let needed = payload.size_upper_bound() - HEADER_LEN;
         let usual = self.likely_size(at);
-        let batch_size = self.settings.batch_size;
         let buffer = self.pool.take(usual.max(needed));
-        let builder = BatchBuilder::new(buffer, batch_size);
+        let builder = BatchBuilder::new(buffer, self.full_size(at));
         let charge = builder.capacity() + HEADER_LEN;
         // Having no room for a generous buffer starves nobody.
         if self.budget.has_room(lane, charge) {
@@ -470,11 +473,19 @@ impl Producer {
             return Ok(builder);
         }
         self.pool.give(builder.finish().records);
-        let builder = BatchBuilder::new(vec![0; needed], needed);
+        let builder = BatchBuilder::new(vec![0; needed], self.full_size(at));
         if self.budget.try_charge(lane, builder.capacity() + HEADER_LEN) {
             return Ok(builder);
         }
         Err(lane)
+    }
+
+    /// How many bytes of records a full batch of a partition has, before compression.
+    fn full_size(&self, at: PartitionIndex) -> usize {
+        let batch_size = self.settings.batch_size;
+        let ratio = &self.topics.at(self.partition(at).topic).ratio;
+        let raw_cap = batch_size.saturating_mul(RAW_CAP_FACTOR);
+        ratio.raw_len_within(batch_size).clamp(batch_size, raw_cap)
     }
 
     /// How many bytes the next batch of a partition is likely to take.

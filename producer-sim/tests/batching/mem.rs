@@ -1,7 +1,7 @@
 //! Memory: the bound, who waits, and that everything comes back.
 
 use crate::rig::{Draws, HOUR, config, ms, noise, produces, settle, to, try_to, unkeyed, warm};
-use producer_proto::{Cancel, Codec, Config, Persistence, PushError};
+use producer_proto::{Cancel, Codec, Config, Input, Persistence, PushError};
 use producer_sim::{
     ApiKey, Cluster, ClusterConfig, Fate, Jobs, ResponseError, Rule, TopicConfig, World,
 };
@@ -279,6 +279,33 @@ fn mem_a_broker_that_is_gone_keeps_only_its_share() {
     assert!(lost.contains(&Persistence::PossiblyPersisted));
     assert!(lost.contains(&Persistence::NotPersisted));
     world.assert_clean();
+}
+
+#[test]
+fn mem_a_batch_that_began_small_for_want_of_room_does_not_grow_by_single_records() {
+    let mut config = config();
+    config.buffer_memory = 20_000;
+    config.batch_size = 8_000;
+    config.linger = ms(100);
+    let mut world = warm(1, 2, config);
+    // From its last batch the producer knows that partition 1 needs all of `batch.size`.
+    for i in 0..70 {
+        try_to(&mut world, 1, &noise(i, 100)).unwrap();
+    }
+    let now = world.now();
+    world.producer.flush(now);
+    assert!(settle(&mut world));
+    try_to(&mut world, 0, &noise(0, 13_000)).unwrap();
+
+    let mut sizes = Vec::new();
+    for i in 0..30 {
+        try_to(&mut world, 1, &noise(i, 100)).unwrap();
+        world.producer.handle_input(world.now(), Input::Timeout);
+        sizes.push(world.producer.stats().buffered_bytes);
+    }
+    assert!(sizes[0] < 14_000, "there was no room for a large buffer: {}", sizes[0]);
+    sizes.dedup();
+    assert!(sizes.len() <= 6, "it grew by doubling: {sizes:?}");
 }
 
 #[test]
