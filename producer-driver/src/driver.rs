@@ -190,8 +190,8 @@ impl<S: Read + Write> Driver<S> {
         self.links.get_mut(&conn).map(|link| &mut link.stream)
     }
 
-    /// Tells that the adapter can do nothing for some 50 to 100 microseconds, as one with a thread
-    /// of its own can: see [`is_pausing`](Self::is_pausing).
+    /// Lets turns ask for pauses of 50 to 100 microseconds, or not, as from the beginning; for an
+    /// adapter whose thread may sleep, see [`is_pausing`](Self::is_pausing).
     pub fn set_pauses(&mut self, pauses: bool) {
         self.pauses = pauses && self.is_patient;
     }

@@ -125,6 +125,12 @@ impl Batches {
         self.slots[slot as usize].take().expect("a slot is removed once")
     }
 
+    /// The batch in this slot, if it is one of this partition.
+    #[inline(always)]
+    pub(crate) fn find_of(&mut self, at: PartitionIndex, slot: Slot) -> Option<&mut Batch> {
+        self.slots.get_mut(slot as usize)?.as_mut().filter(|batch| batch.partition == at)
+    }
+
     pub(crate) fn find(&self, slot: Slot) -> Option<&Batch> {
         self.slots.get(slot as usize)?.as_ref()
     }

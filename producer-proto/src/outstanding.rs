@@ -10,6 +10,9 @@ use crate::BatchId;
 /// Slot of a batch in the batch table.
 pub(crate) type Slot = u32;
 
+/// No batch.
+pub(crate) const NO_SLOT: Slot = Slot::MAX;
+
 #[derive(Clone, Copy)]
 struct Entry {
     /// Where the batch is, while it is open.

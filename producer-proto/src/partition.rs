@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use crate::batch::sequence_reaches;
 use crate::batches::Batch;
-use crate::outstanding::Slot;
+use crate::outstanding::{NO_SLOT, Slot};
 use crate::{ErrorCode, Instant};
 
 /// Node index that means "no leader known".
@@ -27,6 +27,8 @@ pub(crate) struct Partition {
     pub(crate) error: ErrorCode,
     /// Slots of its batches, oldest first; only the last may be open.
     pub(crate) queue: VecDeque<Slot>,
+    /// Slot of the open one, or [`NO_SLOT`].
+    pub(crate) open: Slot,
     /// Batches of the queue that are handed out and not answered, expired ones included.
     pub(crate) in_flight: u32,
     /// Whether it stands in its leader's ready queue.
@@ -130,6 +132,7 @@ impl Partition {
             leader_epoch: -1,
             error: ErrorCode::NONE,
             queue: VecDeque::new(),
+            open: NO_SLOT,
             in_flight: 0,
             is_ready: false,
             retry_at: Instant::ZERO,

@@ -15,8 +15,8 @@ const TWO_BYTES: u64 = 1 << 14;
 /// record has besides, have a length of two bytes.
 const LONG: usize = 1 << 12;
 
-/// The widest store; it may reach beyond the end of what it writes, within the buffer.
-const STORE: usize = 8;
+/// What the length of a record and its front are stored to; both may be shorter.
+const HEAD: usize = 2 + 8;
 
 /// Part of `batch.size` that a record may take of a compressed batch to be short, at most: the
 /// estimate holds for what is in the batch already, the new record counts in full.
@@ -96,7 +96,7 @@ impl BatchBuilder {
         let spare = if ratio.is_exact() { 1 } else { share };
         let full = ratio.raw_len_within(batch_size.saturating_sub(spare));
         let capped = raw_cap.saturating_sub(HEADER_LEN + 1);
-        let buffer = self.capacity().saturating_sub(STORE);
+        let buffer = self.capacity().saturating_sub(HEAD);
         self.room = Room {
             end: full.min(capped).min(buffer),
             record: record.min(share),
@@ -116,73 +116,74 @@ impl BatchBuilder {
     ) -> Option<Short> {
         let delta = zigzag64(timestamp.wrapping_sub(self.base_timestamp));
         let offset = length(self.count as usize);
-        let key_len = key.unwrap_or_default().len();
-        if (delta | offset) >= TWO_BYTES
-            || (value.len() | key_len << 1) >= LONG
-            || self.room.ratio != ratio.ppm()
-        {
+        if (delta | offset) >= TWO_BYTES || value.len() >= LONG || self.room.ratio != ratio.ppm() {
             return None;
         }
         // Attributes, timestamp, index: what records with and without a key have in common.
         let front = Word::EMPTY.varint(0).varint(delta).varint(offset);
-        let value_code = Word::EMPTY.varint(length(value.len()));
         let len = match key {
             None => {
                 let front = front.varint(zigzag64(-1)).varint(length(value.len()));
-                let (len, out) = self.begin(front, value.len())?;
-                *put(out, value)?.first_mut()? = 0;
+                let (len, out) = self.begin(front, value.len() + 1)?;
+                put_last(out, value)?;
                 len
             }
             Some(key) => {
+                if key.len() >= LONG / 2 {
+                    return None;
+                }
                 let front = front.varint(length(key.len()));
-                let rest = key.len() + value_code.len() + value.len();
+                let value_code = Word::EMPTY.varint(length(value.len()));
+                let rest = key.len() + value_code.len() + value.len() + 1;
                 let (len, out) = self.begin(front, rest)?;
-                let out = put(out, key)?;
+                let (place, out) = out.split_at_mut_checked(key.len())?;
+                place.copy_from_slice(key);
                 *out.first_chunk_mut()? = (value_code.bytes as u16).to_le_bytes();
-                *put(out.get_mut(value_code.len()..)?, value)?.first_mut()? = 0;
+                put_last(out.get_mut(value_code.len()..)?, value)?;
                 len
             }
         };
         let index = self.count;
-        self.max_timestamp = self.max_timestamp.max(timestamp);
+        if timestamp > self.max_timestamp {
+            self.max_timestamp = timestamp;
+        }
         self.len += len;
         self.count = index + 1;
         Some(Short { index, len })
     }
 
     /// Writes the length of a record and its front, if there is room for it and the `rest` of its
-    /// bytes and the number of its headers, which is a byte. Gives the record's length, its own
-    /// included, and where the rest goes.
+    /// bytes. Gives the record's length, its own included, and where the rest goes.
     #[inline(always)]
     fn begin(&mut self, front: Word, rest: usize) -> Option<(usize, &mut [u8])> {
-        let body = front.len() + rest + 1;
+        let body = front.len() + rest;
         let code = length(body);
-        let len = body + 1 + usize::from(code >= 1 << 7);
-        let end = self.len + len;
-        if end > self.room.end || len > self.room.record {
+        let begin = 1 + usize::from(code >= 1 << 7);
+        let len = begin + body;
+        if self.len + len > self.room.end || len > self.room.record {
             return None;
         }
-        let out = self.buffer.get_mut(self.len..end + STORE)?;
-        let out = if code < 1 << 7 {
-            let (first, out) = out.split_first_mut()?;
-            *first = code as u8;
-            out
+        let out = self.buffer.get_mut(self.len..)?;
+        let head: &mut [u8; HEAD] = out.first_chunk_mut()?;
+        if begin == 1 {
+            head[0] = code as u8;
+            head[1..9].copy_from_slice(&front.bytes.to_le_bytes());
         } else {
-            let (first, out) = out.split_first_chunk_mut()?;
-            *first = (two_bytes(code) as u16).to_le_bytes();
-            out
-        };
-        *out.first_chunk_mut()? = front.bytes.to_le_bytes();
-        Some((len, out.get_mut(front.len()..)?))
+            head[..2].copy_from_slice(&(two_bytes(code) as u16).to_le_bytes());
+            head[2..].copy_from_slice(&front.bytes.to_le_bytes());
+        }
+        let begin = begin + front.len();
+        Some((len, out.get_mut(begin..begin + rest)?))
     }
 }
 
-/// Writes bytes; gives what is left of `out`.
+/// Writes the value of a record, and that it has no headers: all of `out`.
 #[inline(always)]
-fn put<'a>(out: &'a mut [u8], bytes: &[u8]) -> Option<&'a mut [u8]> {
-    let (place, rest) = out.split_at_mut_checked(bytes.len())?;
-    place.copy_from_slice(bytes);
-    Some(rest)
+fn put_last(out: &mut [u8], value: &[u8]) -> Option<()> {
+    let (headers, place) = out.split_last_mut()?;
+    *headers = 0;
+    place.copy_from_slice(value);
+    Some(())
 }
 
 #[cfg(test)]

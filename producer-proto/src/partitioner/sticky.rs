@@ -12,22 +12,23 @@ pub(crate) struct StickyState {
     current: Option<i32>,
     /// Estimated bytes that the current partition has had since it was chosen.
     produced: usize,
-    /// Something has changed since it was last asked whether the current partition will do.
-    is_stale: bool,
+    /// The current partition will do without a closer look while `produced` is below this; 0 when
+    /// something has changed since it was last asked whether it will do.
+    settled_below: usize,
 }
 
 impl StickyState {
     /// The state of a topic with this many partitions (at least one), all of them with a leader
     /// and nothing waiting. Nothing is chosen yet.
     pub(crate) fn new(partitions: i32) -> Self {
-        Self { table: LoadTable::new(partitions), current: None, produced: 0, is_stale: true }
+        Self { table: LoadTable::new(partitions), current: None, produced: 0, settled_below: 0 }
     }
 
     /// The number of partitions has changed (at least one). New ones have a leader and nothing
     /// waiting. The current partition is dropped if it no longer exists.
     pub(crate) fn resize(&mut self, partitions: i32) {
         self.table.resize(partitions);
-        self.is_stale = true;
+        self.settled_below = 0;
         if self.current.is_some_and(|current| current >= self.table.len()) {
             self.current = None;
         }
@@ -36,14 +37,14 @@ impl StickyState {
     /// Whether the partition has a leader. Unknown partitions are ignored, here and below.
     pub(crate) fn set_available(&mut self, partition: i32, available: bool) {
         self.table.set_available(partition, available);
-        self.is_stale = true;
+        self.settled_below = 0;
     }
 
     /// Whether the partition's leader has been unable to take data for longer than
     /// `partitioner_availability_timeout`.
     pub(crate) fn set_slow(&mut self, partition: i32, slow: bool) {
         self.table.set_slow(partition, slow);
-        self.is_stale = true;
+        self.settled_below = 0;
     }
 
     /// How many batches wait in the partition. Not to be called without adaptive partitioning.
@@ -70,10 +71,13 @@ impl StickyState {
     }
 
     /// A record went to the current partition; its batch has grown by so many bytes, estimated
-    /// after compression and with the header of a new batch.
+    /// after compression and with the header of a new batch. Whether the partition
+    /// [is settled](Self::is_settled) all the same.
     #[inline]
-    pub(crate) fn note_appended(&mut self, bytes: usize) {
-        self.produced = self.produced.saturating_add(bytes);
+    pub(crate) fn note_appended(&mut self, bytes: usize) -> bool {
+        let produced = self.produced.saturating_add(bytes);
+        self.produced = produced;
+        produced < self.settled_below
     }
 
     /// Chooses anew if it is time; to be called after an append and, as `can_switch` changes in
@@ -87,10 +91,10 @@ impl StickyState {
         batch_size: usize,
         draw: impl FnOnce() -> u64,
     ) -> bool {
-        if self.is_settled(batch_size) {
+        if self.is_settled() {
             return false;
         }
-        self.is_stale = false;
+        self.settled_below = batch_size.saturating_mul(2);
         if !self.is_switch_due(can_switch, batch_size) {
             return false;
         }
@@ -100,14 +104,16 @@ impl StickyState {
 
     /// A batch of this partition takes no more records: leaving it does not cut one short now.
     pub(crate) fn note_closed(&mut self, partition: i32) {
-        self.is_stale |= self.current == Some(partition);
+        if self.current == Some(partition) {
+            self.settled_below = 0;
+        }
     }
 
     /// Whether the current partition will do without a closer look: so it is for nearly every
     /// record.
     #[inline]
-    pub(crate) fn is_settled(&self, batch_size: usize) -> bool {
-        !self.is_stale && self.produced < batch_size.saturating_mul(2)
+    pub(crate) fn is_settled(&self) -> bool {
+        self.produced < self.settled_below
     }
 
     fn is_switch_due(&self, can_switch: impl FnOnce() -> bool, batch_size: usize) -> bool {

@@ -9,7 +9,7 @@ use crate::error::{Phase as Waiting, ProduceError, ProduceErrorKind};
 use crate::event::{Event, Persistence};
 use crate::marks::Mark;
 use crate::node::NodeIndex;
-use crate::outstanding::Slot;
+use crate::outstanding::{NO_SLOT, Slot};
 use crate::partition::NO_NODE;
 use crate::topics::PartitionIndex;
 
@@ -168,6 +168,9 @@ impl Producer {
     fn leave_queue(&mut self, slot: Slot) {
         let at = self.batches[slot].partition;
         let partition = self.partition_mut(at);
+        if partition.open == slot {
+            partition.open = NO_SLOT;
+        }
         if let Some(place) = partition.queue.iter().position(|&queued| queued == slot) {
             partition.queue.remove(place);
             self.note_queue_length(at);

@@ -224,12 +224,10 @@ impl Producer {
             }
         };
         let Appended { receipt, grown } = appended;
-        let batch_size = self.settings.batch_size;
-        if let Some(Spread::Sticky(sticky)) = &mut self.topics.at_mut(topic).spread {
-            sticky.note_appended(grown);
-            if !sticky.is_settled(batch_size) {
-                self.switch_sticky_if_due(topic);
-            }
+        if let Some(Spread::Sticky(sticky)) = &mut self.topics.at_mut(topic).spread
+            && !sticky.note_appended(grown)
+        {
+            self.switch_sticky_if_due(topic);
         }
         Ok(receipt)
     }
@@ -239,7 +237,7 @@ impl Producer {
     fn sticky_choice(&mut self, topic: u32) -> i32 {
         if let Some(Spread::Sticky(sticky)) = &self.topics.at(topic).spread
             && let Some(current) = sticky.current()
-            && sticky.is_settled(self.settings.batch_size)
+            && sticky.is_settled()
         {
             return current;
         }
@@ -442,7 +440,9 @@ impl Producer {
         });
         let topic = self.partition(at).topic;
         self.topics.at_mut(topic).open_batches += 1;
-        self.partition_mut(at).queue.push_back(slot);
+        let partition = self.partition_mut(at);
+        partition.queue.push_back(slot);
+        partition.open = slot;
         self.note_queue_length(at);
         if due > self.now {
             self.lingering.push_back(Deadline { at: due, partition: at, batch: id });

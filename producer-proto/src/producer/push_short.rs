@@ -32,14 +32,13 @@ impl Producer {
         });
         let (partition, sticky) = match (fixed, &mut topic.spread) {
             (Some(partition), _) if (0..topic.count).contains(&partition) => (partition, None),
-            (None, Some(Spread::Sticky(sticky))) if sticky.is_settled(settings.batch_size) => {
+            (None, Some(Spread::Sticky(sticky))) if sticky.is_settled() => {
                 (sticky.current()?, Some(sticky))
             }
             _ => return None,
         };
         let at = *topic.partitions.get(partition as usize)?;
-        let slot = *self.partitions[at as usize].queue.back()?;
-        let batch = &mut self.batches[slot];
+        let batch = self.batches.find_of(at, self.partitions.get(at as usize)?.open)?;
         let Content::Open(builder) = &mut batch.content else { return None };
         let before = builder.len();
         let short =
@@ -51,8 +50,8 @@ impl Producer {
         self.stats.records_outstanding += 1;
         self.stats.bytes_pushed += short.len as u64;
         if let Some(sticky) = sticky {
-            sticky.note_appended(topic.ratio.growth(before, before + short.len));
-            if !sticky.is_settled(settings.batch_size) {
+            let growth = topic.ratio.growth(before, before + short.len);
+            if !sticky.note_appended(growth) {
                 self.switch_sticky_if_due(record.topic.0);
             }
         }

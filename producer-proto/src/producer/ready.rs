@@ -4,7 +4,7 @@ use crate::batches::{Content, State};
 use crate::config::Acks;
 use crate::marks::Mark;
 use crate::node::NodeIndex;
-use crate::outstanding::Slot;
+use crate::outstanding::{NO_SLOT, Slot};
 use crate::partition::{NO_NODE, Partition};
 use crate::timers::TimerKey;
 use crate::topics::PartitionIndex;
@@ -185,7 +185,8 @@ impl Producer {
             return;
         };
         let mut raw = builder.finish();
-        let partition = &self.partitions[at as usize];
+        let partition = &mut self.partitions[at as usize];
+        partition.open = NO_SLOT;
         if let Some(spread) = &mut self.topics.at_mut(partition.topic).spread {
             spread.note_closed(partition.index);
         }
