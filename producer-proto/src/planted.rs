@@ -54,4 +54,6 @@ bugs! {
     RestampedRetry = "restamped-retry";
     /// Offsets behind a cancelled record are one too high.
     OffsetInsideBatch = "offset-inside-batch";
+    /// A partition whose batch no longer fits into a request is not looked at for the next one.
+    FullRequestForgets = "full-request-forgets";
 }

@@ -139,6 +139,8 @@ impl Producer {
             if !taken.is_empty() && size + len > self.settings.max_request_size {
                 self.partition_mut(at).is_ready = true;
                 self.nodes[node].ready.push_front(at);
+                #[cfg(planted_bugs)]
+                self.planted_full_request(node);
                 break;
             }
             if !self.stamp(at, slot) {

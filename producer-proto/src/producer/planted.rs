@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::batch::sequence_add;
 use crate::batches::State;
 use crate::conn::Request;
+use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::topics::PartitionIndex;
 use crate::wire::{ProducePartition, ProduceResponse};
@@ -94,6 +95,14 @@ impl Producer {
             && self.has_bug(PlantedBug::BackoffResetAtConnect)
         {
             self.nodes[node].failures = 0;
+        }
+    }
+
+    pub(super) fn planted_full_request(&mut self, node: NodeIndex) {
+        if self.has_bug(PlantedBug::FullRequestForgets)
+            && let Some(at) = self.nodes[node].ready.pop_front()
+        {
+            self.partition_mut(at).is_ready = false;
         }
     }
 

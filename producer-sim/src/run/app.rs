@@ -138,6 +138,9 @@ impl Engine<'_> {
             Ok(receipt) => receipt,
             Err(error) => return Ok(Err(error)),
         };
+        if let (Some(partition), Some(fairness)) = (due_partition, &mut self.fairness) {
+            fairness.appended(now, number, (topic, partition));
+        }
         let digest = content::digest(key, value, headers.iter().map(|h| (h.name, h.value)));
         self.ledger.accept(Entry {
             number,

@@ -3,7 +3,9 @@
 use super::audit::{Log, Promises};
 use super::content::LEAST_VALUE;
 use super::ledger::Ledger;
-use super::oracle::{Backoffs, Errors, Leaders, Limits, Links, Pace, Rest, Stamps};
+use super::oracle::{
+    Backoffs, Errors, Fairness, Leaders, Limits, Links, Pace, Patience, Rest, Stamps,
+};
 use super::script::{Act, Profile, Script, To, TopicShape};
 use super::story::Story;
 use super::timeline::Recorder;
@@ -11,8 +13,8 @@ use super::variants::Outputs;
 use super::verdict::{Failure, Oracle};
 use super::wire::Wire;
 use crate::world::Seen;
-use crate::{Cluster, ClusterConfig, Conditions, Failover, Instant, TopicConfig, World};
-use producer_proto::{Acks, Config, ConfigError, Event, FlushId, TopicId};
+use crate::{Cluster, ClusterConfig, Conditions, Failover, Instant, Micros, TopicConfig, World};
+use producer_proto::{Acks, Codec, Config, ConfigError, Event, FlushId, TopicId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -53,6 +55,8 @@ pub(super) struct Engine<'a> {
     pub(super) links: Links,
     pub(super) pace: Pace,
     pub(super) errors: Errors,
+    /// Where it can be judged.
+    pub(super) fairness: Option<Fairness>,
     pub(super) seen: Vec<(Instant, Seen)>,
     pub(super) backlog: VecDeque<Waiting>,
     /// Appends that wait for the next outcome.
@@ -134,6 +138,7 @@ impl<'a> Engine<'a> {
             links,
             pace: Pace::new(backoffs),
             errors: Errors::new(script.profile == Profile::Legacy),
+            fairness: None,
             seen: Vec::new(),
             backlog: VecDeque::new(),
             follow_ups: 0,
@@ -152,6 +157,7 @@ impl<'a> Engine<'a> {
             outputs: None,
             value: Vec::new(),
         };
+        engine.fairness = engine.patience().map(Fairness::new);
         engine.begin_instance();
         Ok(engine)
     }
@@ -166,6 +172,9 @@ impl<'a> Engine<'a> {
         self.leaders.new_instance();
         self.links.new_instance();
         self.pace.new_instance();
+        if let Some(fairness) = &mut self.fairness {
+            fairness.new_instance();
+        }
         let now = self.world.clock();
         if let Some(recorder) = &mut self.recorder {
             recorder.new_instance(now);
@@ -321,6 +330,24 @@ impl<'a> Engine<'a> {
         let driver = &self.script.driver;
         let late = 8 * driver.late.0 + driver.tick.0 + driver.events_late.0 + driver.jobs_late.0;
         Duration::from_micros(late)
+    }
+
+    /// How long a partition may wait by itself; `None` where more is in the way than can be seen:
+    /// lies, old brokers that have no epochs and make work of their own, outcomes that are told
+    /// late, and work that is never done.
+    fn patience(&self) -> Option<Patience> {
+        let driver = &self.script.driver;
+        let is_plain = self.config.compression_type == Codec::None;
+        let is_seen = !matches!(self.script.profile, Profile::Hostile | Profile::Legacy)
+            && driver.events_late == Micros(0)
+            && (is_plain || driver.jobs_lost_per_mille == 0);
+        let most = self.config.retry_backoff_max.or(self.config.retry_backoff);
+        is_seen.then(|| Patience {
+            linger: self.config.linger,
+            backoff: most.unwrap_or(Duration::from_secs(1)),
+            lateness: self.lateness(),
+            without_answers: self.config.acks == Acks::None,
+        })
     }
 
     pub(super) fn delivery_timeout(&self) -> Duration {

@@ -25,6 +25,9 @@ impl Engine<'_> {
                 self.links.connect(at, conn, (&host, port), broker, &self.wire)?;
                 let kept = self.pace.connect(at, conn, (&host, port), broker);
                 self.weigh(kept)?;
+                if let Some(fairness) = self.fairness.as_mut().filter(|_| broker.is_none()) {
+                    fairness.bootstraps();
+                }
             }
             Seen::Connected { conn } => {
                 self.note(at, || (Vec::new(), format!("{conn} is up")));
@@ -39,7 +42,11 @@ impl Engine<'_> {
             Seen::Close { conn } => {
                 self.note(at, || (Vec::new(), format!("closes {conn}")));
                 self.links.close(conn);
-                self.pace.unanswered(at, self.wire.waiting_on(conn));
+                let unanswered = self.wire.waiting_on(conn);
+                self.pace.unanswered(at, unanswered);
+                if let Some(fairness) = &mut self.fairness {
+                    fairness.unanswered(at, unanswered);
+                }
                 self.pace.gone(at, conn);
             }
             Seen::Disconnected { conn } => {
@@ -49,6 +56,9 @@ impl Engine<'_> {
                 self.stamps.unanswered(&unanswered);
                 if !self.links.is_closing(conn) {
                     self.pace.unanswered(at, &unanswered);
+                    if let Some(fairness) = &mut self.fairness {
+                        fairness.unanswered(at, &unanswered);
+                    }
                 }
                 self.links.gone(conn);
                 self.pace.gone(at, conn);
@@ -73,6 +83,10 @@ impl Engine<'_> {
                     self.leaders.sent(at, broker, &sent),
                     self.pace.sent(at, &sent, &self.leaders),
                     self.stamps.sent(at, &sent),
+                    match &mut self.fairness {
+                        Some(fairness) => fairness.sent(at, broker, &sent, &self.ledger),
+                        None => Ok(()),
+                    },
                 ];
                 verdicts.into_iter().try_for_each(|verdict| self.weigh(verdict))?;
                 for number in sent.batches.iter().flat_map(|batch| batch.records.iter()) {
@@ -103,6 +117,9 @@ impl Engine<'_> {
                 self.pace.answered(at, &answered);
                 self.stamps.answered(&answered);
                 self.errors.answered(&answered);
+                if let Some(fairness) = &mut self.fairness {
+                    fairness.answered(at, broker, &answered);
+                }
             }
             Seen::Event(event) => {
                 let ids = self.ids.clone();

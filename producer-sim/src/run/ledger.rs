@@ -98,6 +98,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a record has no outcome.
+    pub(crate) fn is_open(&self, number: RecordNumber) -> bool {
+        self.index(number).is_some_and(|index| self.entries[index].told.is_none())
+    }
+
     /// Records of the living producer without an outcome.
     pub(crate) fn open(&self) -> usize {
         self.open

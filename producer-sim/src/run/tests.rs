@@ -1,5 +1,7 @@
 //! Each oracle can fail: it is shown a world in which its promise is broken.
 
+mod fairness;
+
 use super::audit::{Log, Promises, audit};
 use super::content::{self, RecordNumber, digest, write_value};
 use super::ledger::{Entry, Ledger, Told, judge_time};

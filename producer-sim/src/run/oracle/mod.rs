@@ -1,6 +1,7 @@
 //! The oracles that judge what crosses the producer's border, one file each.
 
 mod errors;
+mod fairness;
 mod leaders;
 mod links;
 mod pace;
@@ -8,6 +9,7 @@ mod rest;
 mod stamps;
 
 pub(crate) use errors::Errors;
+pub(crate) use fairness::{Fairness, Patience};
 pub(crate) use leaders::Leaders;
 pub(crate) use links::{Limits, Links};
 pub(crate) use pace::{Backoffs, Pace};
