@@ -35,6 +35,9 @@ pub(crate) struct Node {
     pub(crate) trouble: Option<Arc<str>>,
     /// Not dialled before this.
     pub(crate) retry_at: Instant,
+    /// Where it was before, until when it was not to be dialled there, and after how many failures:
+    /// should it be there again, the backoff goes on growing.
+    left: Option<Box<Left>>,
     pub(crate) last_attempt: Option<Instant>,
     /// Attempts so far; keys the jitter.
     pub(crate) attempts: u64,
@@ -54,6 +57,15 @@ pub(crate) struct Node {
     pub(crate) is_dirty: bool,
 }
 
+/// An address that a broker has left.
+struct Left {
+    host: Arc<str>,
+    port: u16,
+    retry_at: Instant,
+    failures: u32,
+    setup_failures: u32,
+}
+
 impl Node {
     fn new(id: Option<BrokerId>, host: Arc<str>, port: u16) -> Self {
         Self {
@@ -67,6 +79,7 @@ impl Node {
             setup_failures: 0,
             trouble: None,
             retry_at: Instant::ZERO,
+            left: None,
             last_attempt: None,
             attempts: 0,
             throttled_until: Instant::ZERO,
@@ -86,6 +99,26 @@ impl Node {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    pub(crate) fn is_at(&self, host: &str, port: u16) -> bool {
+        (&*self.host, self.port) == (host, port)
+    }
+
+    /// Moves to another address, which may be dialled at once if the node was not there before.
+    fn move_to(&mut self, host: Arc<str>, port: u16) {
+        let before = self.left.take().filter(|left| (&left.host, left.port) == (&host, port));
+        let new = match before {
+            Some(before) => *before,
+            None => Left { host, port, retry_at: Instant::ZERO, failures: 0, setup_failures: 0 },
+        };
+        self.left = Some(Box::new(Left {
+            host: std::mem::replace(&mut self.host, new.host),
+            port: std::mem::replace(&mut self.port, new.port),
+            retry_at: std::mem::replace(&mut self.retry_at, new.retry_at),
+            failures: std::mem::replace(&mut self.failures, new.failures),
+            setup_failures: std::mem::replace(&mut self.setup_failures, new.setup_failures),
+        }));
     }
 
     /// For error texts.
@@ -138,9 +171,9 @@ impl Nodes {
         if let Some(&index) = self.by_broker.get(&id) {
             let node = &mut self.list[index as usize];
             node.is_listed = true;
-            let moved = (&*node.host, node.port) != (&*host, port);
+            let moved = !node.is_at(&host, port);
             if moved {
-                (node.host, node.port) = (host, port);
+                node.move_to(host, port);
             }
             return (index, moved);
         }
@@ -196,6 +229,21 @@ impl std::ops::IndexMut<NodeIndex> for Nodes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_that_comes_back_to_an_address_is_not_dialled_sooner() {
+        let mut nodes = Nodes::new(&[]);
+        let (now, later) = (Instant::from_millis(1), Instant::from_millis(9));
+        let (one, _) = nodes.list_broker(now, 1, "a".into(), 1);
+        (nodes[one].failures, nodes[one].setup_failures, nodes[one].retry_at) = (3, 2, later);
+        nodes.list_broker(now, 1, "b".into(), 1);
+        assert_eq!((nodes[one].failures, nodes[one].retry_at), (0, Instant::ZERO));
+        nodes.list_broker(now, 1, "a".into(), 1);
+        let node = &nodes[one];
+        assert_eq!((node.failures, node.setup_failures, node.retry_at), (3, 2, later));
+        nodes.list_broker(now, 1, "c".into(), 1);
+        assert_eq!(nodes[one].failures, 0, "it was never there");
+    }
 
     #[test]
     fn a_broker_keeps_its_node_when_its_address_moves_and_forgotten_nodes_are_used_again() {

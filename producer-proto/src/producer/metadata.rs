@@ -295,16 +295,20 @@ impl Producer {
     }
 
     pub(super) fn list_broker(&mut self, id: i32, host: &std::sync::Arc<str>, port: u16) -> bool {
-        let was_listed = self.nodes.by_broker(id).is_some_and(|node| self.nodes[node].is_listed);
+        let known = self.nodes.by_broker(id);
+        let was_listed = known.is_some_and(|node| self.nodes[node].is_listed);
+        if let Some(node) = known.filter(|&node| !self.nodes[node].is_at(host, port))
+            && let Some(conn) = self.nodes[node].conn
+        {
+            // The end of the connection counts where it was, and no other is opened there.
+            self.nodes[node].is_listed = false;
+            self.supersede(conn);
+        }
         let (node, moved) = self.nodes.list_broker(self.now, id, host.clone(), port);
         if moved {
             self.marks.hit(Mark::BrokerMoved);
-            let state = &mut self.nodes[node];
-            state.retry_at = Instant::ZERO;
-            state.failures = 0;
-            state.setup_failures = 0;
-            if let Some(conn) = state.conn {
-                self.supersede(conn);
+            if self.has_ready(node) {
+                self.wake(node);
             }
         }
         moved || !was_listed
