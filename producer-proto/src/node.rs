@@ -101,6 +101,12 @@ impl Node {
         }
     }
 
+    /// Not dialled before this: a connection that may not be written to would be closed as idle,
+    /// and opened again.
+    pub(crate) fn dial_at(&self) -> Instant {
+        self.retry_at.max(self.throttled_until)
+    }
+
     pub(crate) fn is_at(&self, host: &str, port: u16) -> bool {
         (&*self.host, self.port) == (host, port)
     }

@@ -65,9 +65,10 @@ impl Producer {
         if state.conn.is_some() || self.phase == Phase::Closed || !state.is_listed {
             return;
         }
-        if state.retry_at > self.now {
+        let dial_at = state.dial_at();
+        if dial_at > self.now {
             self.marks.hit(Mark::DialHeldBack);
-            self.timers.set(TimerKey::Reconnect(node), state.retry_at);
+            self.timers.set(TimerKey::Reconnect(node), dial_at);
             return;
         }
         let id = ConnectionId(self.next_conn);

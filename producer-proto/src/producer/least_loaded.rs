@@ -62,8 +62,8 @@ impl Producer {
                     _ if node.setup_failures == 0 => is_soon = true,
                     _ => {}
                 }
-            } else if node.retry_at > self.now {
-                later = later.min(node.retry_at);
+            } else if node.dial_at() > self.now {
+                later = later.min(node.dial_at());
             } else if dial.is_none_or(|(oldest, _)| node.last_attempt < oldest) {
                 dial = Some((node.last_attempt, index));
             }

@@ -334,19 +334,20 @@ impl<'a> Engine<'a> {
 
     /// How long a partition may wait by itself; `None` where more is in the way than can be seen:
     /// lies, old brokers that have no epochs and make work of their own, outcomes that are told
-    /// late, and work that is never done.
+    /// late, and compression that is done late or never.
     fn patience(&self) -> Option<Patience> {
         let driver = &self.script.driver;
         let is_plain = self.config.compression_type == Codec::None;
         let is_seen = !matches!(self.script.profile, Profile::Hostile | Profile::Legacy)
             && driver.events_late == Micros(0)
-            && (is_plain || driver.jobs_lost_per_mille == 0);
+            && (is_plain || (driver.jobs_late == Micros(0) && driver.jobs_lost_per_mille == 0));
         let most = self.config.retry_backoff_max.or(self.config.retry_backoff);
         is_seen.then(|| Patience {
             linger: self.config.linger,
             backoff: most.unwrap_or(Duration::from_secs(1)),
             lateness: self.lateness(),
             without_answers: self.config.acks == Acks::None,
+            compresses: !is_plain,
         })
     }
 

@@ -19,10 +19,6 @@ use std::time::Duration;
 /// Topic and partition.
 type Place = (usize, i32);
 
-/// How many batches of another partition may pass one that could be served: one that stood before
-/// it in line.
-const PASSES: u32 = 1;
-
 /// Errors after which the leader is still the leader.
 const LEADER_STAYS: [i16; 4] = [
     2,  // CORRUPT_MESSAGE
@@ -37,10 +33,12 @@ pub(crate) struct Patience {
     pub(crate) linger: Duration,
     /// The longest backoff, before jitter.
     pub(crate) backoff: Duration,
-    /// What the driver is late with timers and jobs.
+    /// What the driver is late with timers.
     pub(crate) lateness: Duration,
     /// Acks 0.
     pub(crate) without_answers: bool,
+    /// Batches are compressed: where one is not yet when its turn comes, that costs the turn.
+    pub(crate) compresses: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +140,8 @@ impl Fairness {
             // Without answers the next batch waits until this one is written; so do all others.
             line.in_flight += u32::from(!self.patience.without_answers);
         }
+        // One batch of each other partition may stand before it in line.
+        let passes = 1 + u32::from(self.patience.compresses);
         let is_open = |number| ledger.is_open(number);
         for (&place, line) in &mut self.lines {
             let leader = self.told.get(&place).and_then(|told| told.leader);
@@ -157,14 +157,14 @@ impl Fairness {
                 Some(turn) if turn.oldest == oldest => turn,
                 turn => turn.insert(Turn { since: at, oldest, passed: BTreeMap::new() }),
             };
-            // Its timer, or the job of its batch, may be late.
+            // Its timer may be late.
             if at <= turn.since + self.patience.lateness {
                 continue;
             }
             for batch in &sent.batches {
                 let passed = turn.passed.entry(place_of(batch)).or_default();
                 *passed += 1;
-                if *passed > PASSES {
+                if *passed > passes {
                     let what = format!(
                         "t{}-{} is sent {passed} times since t{}-{} could be with {oldest}, at {:?}",
                         batch.topic, batch.partition, place.0, place.1, turn.since,
