@@ -2,6 +2,9 @@
 //! orders go out while leaders move and connections break, and each is in the log exactly once,
 //! those of a customer in order. Hours of trouble take moments, and a seed repeats them.
 //!
+//! In the end the engine has a turn: it draws cluster, settings, load and faults by itself, and judges
+//! what the producer says. Your own settings and faults go into a script, as text.
+//!
 //! ```sh
 //! cargo run -p producer-sim --example simulation            # ten seeds
 //! cargo run -p producer-sim --example simulation -- 7       # the one that failed
@@ -12,6 +15,7 @@ use std::time::Duration;
 use std::{env, error};
 
 use producer_proto::{Config, ConfigError};
+use producer_sim::run::{self, Profile, Script, Seed, Size};
 use producer_sim::{Cluster, ClusterConfig, Fate, NewRecord, TopicConfig, World};
 
 const BROKERS: i32 = 3;
@@ -94,6 +98,40 @@ fn orders_are_in_the_log_exactly_once(seed: u8) -> Result<u64, ConfigError> {
     Ok(world.trace_hash())
 }
 
+/// A run that is written down: what `producer simulate` prints of a failure can be kept like this.
+const SCRIPT: &str = r#"(
+    brokers: 3,
+    topics: [(partitions: 2, replication: 3, min_insync: 2)],
+    settings: { "linger.ms": "5", "delivery.timeout.ms": "40000" },
+    network: (latency: 1000),
+    warm_up: true,
+    patient: true,
+    steps: [
+        (0, Do(Push(topic: 0, to: Partition(1), size: 100, count: 50))),
+        (2000, Fault(Reset(broker: 2, fate: By(500000)))),
+        (3000, Fault(Crash(2, 0))),
+        (9000, Do(Push(topic: 0, to: Any, size: 100, count: 50))),
+        (5000000, Fault(Restart(2))),
+    ],
+)"#;
+
+/// A run that the engine draws from a seed, and one that is written down.
+fn the_engine_finds_no_broken_promise(seed: u8) -> Result<(), Box<dyn error::Error>> {
+    let drawn = Script::draw(&mut Seed(seed.into()), Profile::Honest, Size::Short);
+    for script in [drawn, SCRIPT.parse()?] {
+        let report = run::run(&script)?;
+        if let Some(failure) = report.failure {
+            // What led to it, and the smallest script that still fails.
+            let (_, story) = run::run_and_tell(&script)?;
+            let small = run::shrink(&script, &failure, 500);
+            return Err(format!("{}\n{failure}\n{small}", story.join("\n")).into());
+        }
+        let (records, delivered) = (report.records, report.delivered);
+        println!("engine: {delivered} of {records} records delivered, all accounted for");
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn error::Error>> {
     let seeds = match env::args().nth(1) {
         Some(seed) => vec![seed.parse()?],
@@ -103,6 +141,7 @@ fn main() -> Result<(), Box<dyn error::Error>> {
         let digest = orders_are_in_the_log_exactly_once(seed)?;
         assert_eq!(digest, orders_are_in_the_log_exactly_once(seed)?, "a seed repeats its run");
         println!("seed {seed}: {ORDERS} orders exactly once, digest {digest:016x}");
+        the_engine_finds_no_broken_promise(seed)?;
     }
     Ok(())
 }

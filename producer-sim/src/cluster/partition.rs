@@ -115,8 +115,13 @@ impl Partition {
         self.replicas.iter_mut().filter_map(|r| r.own.as_deref_mut()).for_each(change);
     }
 
+    /// Whether a broker takes itself for the leader. One that has batches of a newer epoch than it
+    /// has heard of got them from another leader, and waits for the news.
     pub(super) fn is_leader(&self, broker: i32) -> bool {
-        self.replica(broker).is_some_and(Replica::leads)
+        let newest = self.log_of(broker).and_then(|log| log.batches().next_back());
+        self.replica(broker).is_some_and(|replica| {
+            replica.leads() && newest.is_none_or(|batch| batch.leader_epoch <= replica.leader_epoch)
+        })
     }
 
     /// Leader and leader epoch, as a broker tells its clients.
