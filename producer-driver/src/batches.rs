@@ -37,28 +37,18 @@ struct Entry {
 }
 
 impl Batches {
-    /// Counts one more record of this batch and gives its completion, made by `create` for the
-    /// first one.
+    /// Counts one more record of this batch and gives its completion; `None` for the first one.
     #[inline]
-    pub(crate) fn register(
-        &mut self,
-        batch: BatchId,
-        create: impl FnOnce() -> Completion,
-    ) -> Arc<Completion> {
+    pub(crate) fn join(&mut self, batch: BatchId) -> Option<Arc<Completion>> {
         let (number, place) = locate(batch);
-        if let Some(at) = number.checked_sub(self.first)
-            && let Some(Some(page)) = self.pages.get_mut(usize::try_from(at).unwrap_or(usize::MAX))
-            && let Some(entry) = &mut page.entries[place]
-        {
-            entry.open += 1;
-            return entry.completion.clone();
-        }
-        self.enter(batch, create())
+        let at = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let entry = self.pages.get_mut(at)?.as_mut()?.entries[place].as_mut()?;
+        entry.open += 1;
+        Some(entry.completion.clone())
     }
 
-    /// Begins with a batch.
-    #[cold]
-    fn enter(&mut self, batch: BatchId, completion: Completion) -> Arc<Completion> {
+    /// Begins with a batch, of which there is one record.
+    pub(crate) fn enter(&mut self, batch: BatchId, completion: Completion) -> Arc<Completion> {
         let (number, place) = locate(batch);
         if self.pages.is_empty() {
             self.first = number;
@@ -119,8 +109,10 @@ mod tests {
     use super::*;
 
     fn register(batches: &mut Batches, id: u64) -> Arc<Completion> {
-        let create = || Completion::new(BatchId(id), "t".into(), Weak::new());
-        batches.register(BatchId(id), create)
+        let id = BatchId(id);
+        batches
+            .join(id)
+            .unwrap_or_else(|| batches.enter(id, Completion::new(id, "t".into(), Weak::new())))
     }
 
     #[test]

@@ -234,12 +234,17 @@ impl State {
     /// result can come in between.
     #[inline]
     fn registered(&mut self, receipt: Receipt, topic: TopicId, timestamp: i64) -> Delivery {
-        let Self { core, batches, shared, .. } = self;
-        let completion = batches.register(receipt.batch, || {
-            let name = core.topic_name(topic).cloned().unwrap_or_default();
-            Completion::new(receipt.batch, name, shared.clone())
-        });
+        let completion = match self.batches.join(receipt.batch) {
+            Some(completion) => completion,
+            None => self.begin_batch(receipt.batch, topic),
+        };
         Delivery::new(completion, receipt.index, timestamp)
+    }
+
+    #[cold]
+    fn begin_batch(&mut self, batch: BatchId, topic: TopicId) -> Arc<Completion> {
+        let name = self.core.topic_name(topic).cloned().unwrap_or_default();
+        self.batches.enter(batch, Completion::new(batch, name, self.shared.clone()))
     }
 
     /// The line for a record whose topic or partition is not known.
