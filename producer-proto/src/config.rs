@@ -81,9 +81,10 @@ pub struct Config {
     /// 1. Default: 33554432.
     ///
     /// A batch that is split holds its parts beside it until the transport has given its bytes
-    /// back. For a leader before Kafka 0.11 a batch is also kept in the old format, which comes on
-    /// top: key, value and 34 bytes per record, before compression. No record is accepted before
-    /// the sum is below the limit again.
+    /// back, and the parts have headers of their own and compress less well. For a leader before
+    /// Kafka 0.11 a batch is also kept in the old format, which comes on top: key, value and 34
+    /// bytes per record, before compression. No record is accepted before the sum is below the
+    /// limit again.
     #[doc(alias = "buffer.memory")]
     pub buffer_memory: usize,
 

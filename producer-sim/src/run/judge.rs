@@ -8,7 +8,7 @@ use super::story;
 use super::verdict::{Failure, Oracle};
 use crate::world::Seen;
 use crate::{Instant, Micros};
-use producer_proto::{Event, FlushId};
+use producer_proto::{Codec, Event, FlushId};
 
 impl Engine<'_> {
     pub(super) fn judge(&mut self, at: Instant, seen: Seen) -> Verdict {
@@ -143,13 +143,27 @@ impl Engine<'_> {
         }
     }
 
-    fn largest_batch(&self) -> usize {
+    fn largest_record(&self) -> usize {
         let largest = |call: &Step| match &call.1 {
             Act::Do(Call::Push { size, .. }) => *size,
             _ => 0,
         };
-        let record = self.script.steps.iter().map(largest).max().unwrap_or(0);
-        self.config.batch_size.max(record + 200)
+        let value = self.script.steps.iter().map(largest).max().unwrap_or(0);
+        // Key, headers and frame.
+        value + 200
+    }
+
+    /// What batches that were split may take on top: the parts are beside the whole until its bytes
+    /// are given back, have headers of their own, and less to compress together. At worst each
+    /// record is a batch.
+    fn split_parts(&self) -> usize {
+        const HEADER: usize = 61;
+        let largest = self.config.batch_size.max(self.largest_record());
+        let part = match self.config.compression_type {
+            Codec::None => HEADER,
+            _ => HEADER + self.largest_record(),
+        };
+        2 * largest + part * self.ledger.open()
     }
 
     /// What batches may take that leaders before 0.11 get as message sets: each is kept in both
@@ -261,8 +275,7 @@ impl Engine<'_> {
         if let Some(recorder) = &mut self.recorder {
             recorder.buffered(now, stats.buffered_bytes);
         }
-        // The parts of a batch that was split are beside it until its bytes are given back.
-        let split = if stats.batches_split > 0 { 2 * self.largest_batch() } else { 0 };
+        let split = if stats.batches_split > 0 { self.split_parts() } else { 0 };
         let bound = self.config.buffer_memory + split + self.message_sets();
         if stats.buffered_bytes > bound {
             let what = format!("{} bytes buffered, bound {bound}", stats.buffered_bytes);
