@@ -21,6 +21,9 @@ use crate::state::Drained;
 use inbox::Inbox;
 use link::Link;
 
+/// What the system makes 100 microseconds of.
+const PAUSE: Duration = Duration::from_micros(50);
+
 /// How often one turn goes round before it gives the thread back.
 const ROUNDS: usize = 8;
 
@@ -204,6 +207,15 @@ impl<S: Read + Write> Driver<S> {
     /// are for what comes in such a moment. Only if [`set_pauses`](Self::set_pauses) was called.
     pub fn is_pausing(&self) -> bool {
         self.is_pausing
+    }
+
+    /// Blocks for a moment where turns ask for it, and lets them ask from now on; to be called
+    /// before each sleep by a thread that serves nobody else.
+    pub fn pause(&mut self) {
+        self.set_pauses(true);
+        if self.is_pausing {
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Does all there is to do, up to a limit. `waker` is what wakes the adapter from the sleep

@@ -57,6 +57,7 @@ mod tickets;
 mod typed;
 mod waiting;
 
+pub use block::send_all;
 pub use breaker::CircuitBreaker;
 pub use clock::Clock;
 pub use deliveries::{Delivered, Deliveries, DeliverySender};

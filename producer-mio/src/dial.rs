@@ -58,14 +58,11 @@ impl Dialler {
         }
     }
 
-    /// When to call [`advance`](Self::advance) at the latest.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.dials.values().filter_map(Stage::until).min()
-    }
-
-    /// Whether [`advance`](Self::advance) has something to give already.
-    pub(crate) fn has_ended(&self) -> bool {
-        !self.ended.is_empty()
+    /// When to call [`advance`](Self::advance) at the latest: at once where a dial failed as soon as
+    /// it began.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let ended = self.ended.first().map(|_| now);
+        self.dials.values().filter_map(Stage::until).chain(ended).min()
     }
 
     /// Goes on with what has been resolved and what has run out of time; gives the dials that

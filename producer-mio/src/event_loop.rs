@@ -5,7 +5,6 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -15,9 +14,6 @@ use producer_driver::{DialSettings, Driver, Handle, Interest, Next, Resolve, pai
 
 use crate::dial::Dialler;
 use crate::sources::{Socket, Sources};
-
-/// What the system makes 100 microseconds of.
-const PAUSE: Duration = Duration::from_micros(50);
 
 /// A producer's sockets and deadlines as part of your own loop over a [`mio::Poll`]:
 ///
@@ -48,7 +44,7 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// Nothing in it blocks: names are looked up elsewhere, see [`Resolve`]. Compression is done in
 /// [`turn`](Self::turn), which takes as long as a few batches.
 pub struct EventLoop {
-    driver: Driver<Socket>,
+    pub(crate) driver: Driver<Socket>,
     dialler: Dialler,
     sources: Arc<Sources>,
     tokens: Range<usize>,
@@ -186,14 +182,6 @@ impl EventLoop {
         self.next != Next::Closed
     }
 
-    /// Sleeps for a moment where that saves sleeps; for a loop that serves nobody else.
-    pub(crate) fn pause(&mut self) {
-        self.driver.set_pauses(true);
-        if self.driver.is_pausing() {
-            thread::sleep(PAUSE);
-        }
-    }
-
     /// How long [`mio::Poll::poll`] may sleep before the next [`turn`](Self::turn), if no event
     /// comes; `None` for ever.
     pub fn next_timeout(&self) -> Option<Duration> {
@@ -202,12 +190,9 @@ impl EventLoop {
             Next::Closed => return None,
             Next::Sleep(deadline) => deadline,
         };
-        // A dial that failed as soon as it began is to be reported, too.
-        if self.dialler.has_ended() {
-            return Some(Duration::ZERO);
-        }
-        let deadline = deadline.into_iter().chain(self.dialler.deadline()).min()?;
-        Some(deadline.saturating_duration_since(Instant::now()))
+        let now = Instant::now();
+        let deadline = deadline.into_iter().chain(self.dialler.deadline(now)).min()?;
+        Some(deadline.saturating_duration_since(now))
     }
 }
 

@@ -9,16 +9,13 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 use producer_driver::proto::Config;
 use producer_driver::{
-    Admission, Delivery, Handle, Record, RecordResult, SendError, TopicRef, system_seed,
+    Delivery, Handle, Record, RecordResult, SendError, TopicRef, send_all, system_seed,
 };
 
 use crate::event_loop::{EventLoop, StartError};
 
 /// Events taken at a time; more are taken the next time.
 const EVENTS: usize = 256;
-
-/// How many records `send_all` takes from its caller at a time.
-const RUN: usize = 256;
 
 /// Tokens of the thread's own poll. There can be no more sockets than file descriptors.
 const TOKENS: std::ops::Range<usize> = 0..usize::MAX;
@@ -95,19 +92,7 @@ impl Producer {
     /// Sends records and blocks until each is delivered or has failed: all results, in the order
     /// of the records. One that fails does not keep the others from being sent.
     pub fn send_all<'a>(&self, records: impl IntoIterator<Item = Record<'a>>) -> Vec<RecordResult> {
-        let mut records = records.into_iter();
-        let mut run = Vec::with_capacity(RUN);
-        let mut sent = Vec::new();
-        loop {
-            run.extend(records.by_ref().take(RUN - run.len()));
-            if run.is_empty() {
-                break;
-            }
-            let admissions = self.handle.send_some(&run);
-            run.drain(..admissions.len());
-            sent.extend(admissions.into_iter().map(Admission::wait));
-        }
-        sent.into_iter().map(|sent| Ok(sent?.wait()?)).collect()
+        send_all(&self.handle, records)
     }
 
     /// How many partitions a topic has; blocks if that is not known, at most for `max_block`.
@@ -166,7 +151,7 @@ impl Deref for Producer {
 fn run(mut poll: Poll, mut event_loop: EventLoop) {
     let mut events = Events::with_capacity(EVENTS);
     while event_loop.turn() {
-        event_loop.pause();
+        event_loop.driver.pause();
         match poll.poll(&mut events, event_loop.next_timeout()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
