@@ -32,6 +32,8 @@ struct Attempts {
     last_failure: Option<Instant>,
     /// The broker was not in the list since.
     was_gone: bool,
+    /// Where the broker is now.
+    elsewhere: Option<(String, u16)>,
 }
 
 /// How long the failures of a broker that has gone count at least.
@@ -183,14 +185,17 @@ impl Pace {
         }
         let brokers = &answered.brokers;
         for ((id, host, port), attempts) in &mut self.attempts {
-            let Some(id) = id else { continue };
-            match brokers.addresses.get(id) {
-                // What failed at one address says nothing of another, nor of the time after it.
-                Some(address) if *address != (host.clone(), *port) => {
-                    *attempts = Attempts::default();
+            match id.map(|id| brokers.addresses.get(&id)) {
+                Some(Some((now_at, its_port))) if (now_at, its_port) == (host, port) => {
+                    attempts.elsewhere = None;
                 }
-                Some(_) => {}
-                None => attempts.was_gone |= brokers.is_all,
+                // Two addresses of a broker are remembered.
+                Some(Some(address)) => match &attempts.elsewhere {
+                    Some(other) if other != address => *attempts = Attempts::default(),
+                    _ => attempts.elsewhere = Some(address.clone()),
+                },
+                Some(None) => attempts.was_gone |= brokers.is_all,
+                None => {}
             }
         }
         let Said::Produce(answers) = &answered.said else { return };
