@@ -195,11 +195,14 @@ impl Cluster {
         // An unclean election may bring back what another had lost.
         let log = partition.log();
         let here = |l: &Lost| (l.topic_id, l.partition) == (place.topic_id, index);
-        let before = self.lost.len();
-        self.lost.retain(|l| !here(l) || !log.holds(&l.batch));
-        if self.lost.len() < before {
+        let is_back = |l: &mut Lost| here(l) && log.holds(&l.batch);
+        let back: Vec<Lost> = self.lost.extract_if(.., is_back).collect();
+        if !back.is_empty() {
             self.checked_lost = 0;
         }
+        // What was committed is so again, and would else be lost a second time as if it never was.
+        let committed_to = back.iter().filter(|l| l.committed).map(|l| l.batch.end()).max();
+        partition.high_watermark = partition.high_watermark.max(committed_to.unwrap_or(0));
         self.note_lost(&place, lost, committed, reason);
         self.partition_changed(topic, index);
     }

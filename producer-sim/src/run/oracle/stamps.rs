@@ -18,6 +18,8 @@ struct Stamp {
     records: Rc<[RecordNumber]>,
     /// Attempts whose answer is still to come.
     open: u32,
+    /// How many of them had begun before a later one proved that none had an effect.
+    disproved: u32,
     /// An attempt ended without a proof that it had no effect.
     ambiguous: bool,
     acknowledged: bool,
@@ -30,7 +32,15 @@ impl Stamp {
     }
 
     fn is_absent(&self) -> bool {
-        self.open == 0 && !self.ambiguous && !self.acknowledged
+        self.open == self.disproved && !self.ambiguous && !self.acknowledged
+    }
+
+    /// An attempt ended that tells nothing.
+    fn ended(&mut self) {
+        match self.disproved {
+            0 => self.ambiguous = true,
+            _ => self.disproved -= 1,
+        }
     }
 }
 
@@ -151,6 +161,7 @@ impl Stamps {
             digest: batch.digest,
             records: Rc::clone(&batch.records),
             open: 1,
+            disproved: 0,
             ambiguous: false,
             acknowledged: false,
         };
@@ -169,9 +180,13 @@ impl Stamps {
             match answers.iter().find(same).map(|answer| answer.code) {
                 // A duplicate that is older than the broker's memory is in the log, too.
                 Some(0 | 46) => stamp.acknowledged = true,
-                Some(code) if REFUSED_EARLY.contains(&code) => {}
-                Some(code) if REFUSED_IN_SEQUENCE.contains(&code) => stamp.ambiguous = false,
-                _ => stamp.ambiguous = true,
+                Some(code) if REFUSED_EARLY.contains(&code) => {
+                    stamp.disproved = stamp.disproved.min(stamp.open);
+                }
+                Some(code) if REFUSED_IN_SEQUENCE.contains(&code) => {
+                    (stamp.ambiguous, stamp.disproved) = (false, stamp.open);
+                }
+                _ => stamp.ended(),
             }
         }
     }
@@ -181,7 +196,7 @@ impl Stamps {
         for batch in requests.iter().flat_map(|request| &request.batches) {
             if let Some(stamp) = self.find(batch) {
                 stamp.open = stamp.open.saturating_sub(1);
-                stamp.ambiguous = true;
+                stamp.ended();
             }
         }
     }
