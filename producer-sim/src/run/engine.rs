@@ -342,12 +342,18 @@ impl<'a> Engine<'a> {
             && driver.events_late == Micros(0)
             && (is_plain || (driver.jobs_late == Micros(0) && driver.jobs_lost_per_mille == 0));
         let most = self.config.retry_backoff_max.or(self.config.retry_backoff);
+        let in_flight = self.config.max_in_flight_requests_per_connection;
         is_seen.then(|| Patience {
             linger: self.config.linger,
             backoff: most.unwrap_or(Duration::from_secs(1)),
             lateness: self.lateness(),
             without_answers: self.config.acks == Acks::None,
-            compresses: !is_plain,
+            // One stands before it in line. A batch that is compressed when its turn comes lets
+            // others pass meanwhile, as many as may be in flight, and stands in line once more.
+            passes: match is_plain {
+                true => 1,
+                false => 2 + u32::try_from(in_flight).unwrap_or(u32::MAX - 2),
+            },
         })
     }
 

@@ -37,8 +37,8 @@ pub(crate) struct Patience {
     pub(crate) lateness: Duration,
     /// Acks 0.
     pub(crate) without_answers: bool,
-    /// Batches are compressed: where one is not yet when its turn comes, that costs the turn.
-    pub(crate) compresses: bool,
+    /// How many batches of another partition may be sent before it.
+    pub(crate) passes: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +140,7 @@ impl Fairness {
             // Without answers the next batch waits until this one is written; so do all others.
             line.in_flight += u32::from(!self.patience.without_answers);
         }
-        // One batch of each other partition may stand before it in line.
-        let passes = 1 + u32::from(self.patience.compresses);
+        let passes = self.patience.passes;
         let is_open = |number| ledger.is_open(number);
         for (&place, line) in &mut self.lines {
             let leader = self.told.get(&place).and_then(|told| told.leader);

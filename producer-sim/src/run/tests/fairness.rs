@@ -14,8 +14,8 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// Partitions 0 and 1 are led by broker 1, and the first record in the ledger waits for partition 0.
 fn world() -> Fairness {
     let (linger, backoff, lateness) = (LINGER, BACKOFF, Duration::from_millis(5));
-    let (without_answers, compresses) = (false, false);
-    let patience = Patience { linger, backoff, lateness, without_answers, compresses };
+    let (without_answers, passes) = (false, 1);
+    let patience = Patience { linger, backoff, lateness, without_answers, passes };
     let mut world = Fairness::new(patience);
     world.answered(NOW, Some(1), &metadata(&[(0, 1), (1, 1)], 5));
     world.appended(NOW, ledger().entries[0].number, (0, 0));
