@@ -1,4 +1,4 @@
-//! Waiting for a future on a plain thread.
+//! Waiting on a plain thread: for a future, or for the results of many records.
 
 use std::cell::OnceCell;
 use std::future::Future;

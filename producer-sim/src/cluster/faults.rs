@@ -48,11 +48,14 @@ impl Cluster {
         }
         let Some(partition) = self.partition_at(&place) else { return };
         let committed = partition.high_watermark;
-        // Nobody may run who could lead, but another's log may still be worth more than this one.
-        let heir = partition.image.isr.iter().copied().find(|id| *id != broker);
-        let deposed = heir
-            .filter(|_| partition.counts(broker))
-            .map_or_else(Vec::new, |heir| partition.let_count(heir));
+        // Nobody may run who could lead, but another's log may still be worth more than this one. And
+        // the last one in sync has the log that counts, even where one that led before has more.
+        let isr = &partition.image.isr;
+        let heir = match isr.iter().copied().find(|id| *id != broker) {
+            Some(other) => Some(other).filter(|_| partition.counts(broker)),
+            None => isr.first().copied(),
+        };
+        let deposed = heir.map_or_else(Vec::new, |heir| partition.let_count(heir));
         let lost = partition.lose_tail(broker, batches);
         self.note_lost(&place, deposed, committed, LostReason::Deposed);
         self.note_lost(&place, lost, committed, LostReason::LostTail);

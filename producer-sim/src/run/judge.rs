@@ -6,6 +6,7 @@ use super::ledger::{Told, judge_time};
 use super::script::{Act, Call, Profile, Step};
 use super::story;
 use super::verdict::{Failure, Oracle};
+use super::wire::Brokers;
 use crate::world::Seen;
 use crate::{Instant, Micros};
 use producer_proto::{Codec, Event, FlushId};
@@ -100,8 +101,10 @@ impl Engine<'_> {
                     return Ok(());
                 }
                 let Some(answered) = self.wire.answered(conn, frame) else {
+                    let waiting = self.wire.waiting_on(conn).len();
+                    self.links.answered(at, conn, &Brokers::default(), waiting);
                     if let Some(recorder) = &mut self.recorder {
-                        recorder.unread(at, conn, self.wire.waiting_on(conn).len());
+                        recorder.unread(at, conn, waiting);
                     }
                     return Ok(());
                 };
