@@ -74,6 +74,9 @@ pub(super) struct Engine<'a> {
     /// Until when some broker has asked for a pause.
     pub(super) throttled: Instant,
     pub(super) turns: u64,
+    /// With more events than this the run ends, without a failure.
+    pub(super) max_events: u64,
+    pub(super) is_cut_short: bool,
     pub(super) story: Option<Story>,
     pub(super) recorder: Option<Recorder>,
     pub(super) outputs: Option<Outputs>,
@@ -152,6 +155,8 @@ impl<'a> Engine<'a> {
             marks: BTreeMap::new(),
             throttled: Instant::ZERO,
             turns: 0,
+            max_events: u64::MAX,
+            is_cut_short: false,
             story: None,
             recorder: None,
             outputs: None,
@@ -291,6 +296,12 @@ impl<'a> Engine<'a> {
         }
         // Of what was seen there may come more, without the world having moved.
         let has_seen = self.look()?;
+        if self.world.happenings() > self.max_events {
+            // No broken promise: only the way out of wherever the run is.
+            self.is_cut_short = true;
+            let what = format!("more than {} events", self.max_events);
+            return Err(Failure::new(Oracle::Timers, self.world.now(), what));
+        }
         Ok(moved || has_seen)
     }
 

@@ -51,7 +51,7 @@ pub use entropy::{Entropy, Seed, Stream, Tape};
 pub use expand::Size;
 #[cfg(planted_bugs)]
 pub use planted::plant;
-pub use report::{Report, run, run_and_draw, run_and_tell};
+pub use report::{Report, run, run_and_draw, run_and_tell, run_within};
 pub use script::*;
 pub use shrink::shrink;
 pub use timeline::{Connection, OutcomeTold, Request, RequestEnd, Timeline};

@@ -60,6 +60,19 @@ pub fn run(script: &Script) -> Result<Report, ConfigError> {
     Ok(carry_out(&mut Engine::new(script)?).0)
 }
 
+/// The same as [`run()`], but a run with more than `max_events` events ends there, up to the end of
+/// the moment in which they happened. What was promised until then is judged; that everything is
+/// delivered at last and stands in the logs is not, and to be cut short is no failure. Of such a run
+/// [`Report::events`] is more than `max_events`.
+///
+/// # Errors
+/// The script's settings are not valid.
+pub fn run_within(script: &Script, max_events: u64) -> Result<Report, ConfigError> {
+    let mut engine = Engine::new(script)?;
+    engine.max_events = max_events;
+    Ok(carry_out(&mut engine).0)
+}
+
 /// The same as [`run()`]; of a run that fails it also gives the story: the last lines of what
 /// happened to the partition in question.
 ///
@@ -90,6 +103,7 @@ pub(super) fn carry_out(engine: &mut Engine<'_>) -> (Report, Vec<String>) {
     let result = catch_unwind(AssertUnwindSafe(|| engine.run()));
     let now = engine.world.now();
     let failure = match result {
+        Ok(_) if engine.is_cut_short => None,
         Ok(verdict) => verdict.err(),
         Err(panic) => Some(Failure::new(Oracle::NoPanic, now, text_of(panic.as_ref()))),
     };

@@ -1,13 +1,14 @@
 //! From a script that fails to a small one that fails in the same way.
 
-use super::report::run;
+use super::report::run_within;
 use super::script::{Act, Call, Script, Step, To};
 use super::verdict::Failure;
 use crate::{Conditions, Driver};
 
 /// Leaves out of a failing script whatever the failure does not need: steps first, then what the
 /// network and the driver do, settings, topics and brokers. Runs at most `budget` scripts, of which
-/// those with many events count for several; gives the smallest that still breaks the same promise.
+/// those with many events count for several and none goes on when that is used up; gives the
+/// smallest that still breaks the same promise.
 pub fn shrink(script: &Script, failure: &Failure, budget: usize) -> Script {
     let mut shrinker = Shrinker { best: script.clone(), kind: kind(failure), budget };
     loop {
@@ -43,7 +44,8 @@ impl Shrinker {
         if self.budget == 0 || candidate == self.best {
             return false;
         }
-        let report = run(&candidate).ok();
+        let left = EVENTS.saturating_mul(self.budget as u64);
+        let report = run_within(&candidate, left).ok();
         let events = report.as_ref().map_or(0, |report| report.events);
         let cost = 1 + usize::try_from(events / EVENTS).unwrap_or(usize::MAX - 1);
         self.budget = self.budget.saturating_sub(cost);

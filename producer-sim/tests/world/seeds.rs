@@ -1,6 +1,8 @@
 //! Whole runs from seeds.
 
-use producer_sim::run::{Oracle, Profile, Script, Seed, Size, run, run_and_tell, shrink};
+use producer_sim::run::{
+    Oracle, Profile, Script, Seed, Size, run, run_and_tell, run_within, shrink,
+};
 
 fn script(seed: u64) -> Script {
     Script::draw(&mut Seed(seed), Profile::Honest, Size::Short)
@@ -63,17 +65,18 @@ fn kept_scripts_break_no_promise() {
     assert!(replayed >= 3, "{replayed} scripts in {folder}");
 }
 
+/// A broker that lies: it says INVALID_RECORD of batches that it has appended.
+const LIAR: &str = "(brokers: 2, topics: [(partitions: 1)], network: (latency: 300), steps: [
+    (0, Fault(Refuse(topic: 0, partition: 0, code: 87, after: true, times: 1000))),
+    (5, Do(Flush)),
+    (10000, Do(Push(topic: 0, to: Any, size: 30))),
+    (20000, Fault(Reset(broker: 1, fate: No))),
+    (30000, Do(Push(topic: 0, to: Key(3), size: 30, count: 5))),
+])";
+
 #[test]
 fn a_failing_script_is_made_small_and_told() {
-    // A broker that lies: it says INVALID_RECORD of batches that it has appended.
-    let text = "(brokers: 2, topics: [(partitions: 1)], network: (latency: 300), steps: [
-        (0, Fault(Refuse(topic: 0, partition: 0, code: 87, after: true, times: 1000))),
-        (5, Do(Flush)),
-        (10000, Do(Push(topic: 0, to: Any, size: 30))),
-        (20000, Fault(Reset(broker: 1, fate: No))),
-        (30000, Do(Push(topic: 0, to: Key(3), size: 30, count: 5))),
-    ])";
-    let script: Script = text.parse().unwrap();
+    let script: Script = LIAR.parse().unwrap();
     let failure = run(&script).unwrap().failure.unwrap();
     assert_eq!(failure.oracle, Oracle::NotPersisted, "{failure}");
     let small = shrink(&script, &failure, 1_000);
@@ -82,6 +85,19 @@ fn a_failing_script_is_made_small_and_told() {
     let (report, story) = run_and_tell(&again).unwrap();
     assert_eq!(report.failure.unwrap().oracle, Oracle::NotPersisted);
     assert!(story.iter().any(|line| line.contains("INVALID_RECORD")), "{story:#?}");
+}
+
+#[test]
+fn a_run_that_is_cut_short_is_no_failure_and_a_whole_one_is_judged() {
+    let script: Script = LIAR.parse().unwrap();
+    let whole = run(&script).unwrap();
+    assert_eq!(whole.failure.as_ref().unwrap().oracle, Oracle::NotPersisted);
+    assert_eq!(run_within(&script, whole.events).unwrap(), whole);
+    for most in [0, 5, whole.events / 2] {
+        let report = run_within(&script, most).unwrap();
+        assert_eq!(report.failure, None, "{most} of {} events", whole.events);
+        assert!((most + 1..whole.events).contains(&report.events), "{most}: {}", report.events);
+    }
 }
 
 /// What the simulated cluster can do is drawn, carried out, counted, and may be refused.
