@@ -110,14 +110,12 @@ impl Pace {
         Ok(())
     }
 
-    /// A connection failed before it was ready, or ended after.
+    /// A connection failed before it was ready, or ended after: that one has succeeded.
     pub(crate) fn gone(&mut self, at: Instant, conn: ConnectionId) {
         self.throttled.remove(&conn);
         let Some((target, was_ready)) = self.targets.remove(&conn) else { return };
-        let attempts = self.attempts.entry(target).or_default();
-        if was_ready {
-            *attempts = Attempts::default();
-        } else {
+        if !was_ready {
+            let attempts = self.attempts.entry(target).or_default();
             attempts.failures += 1;
             attempts.last_failure = Some(at);
             attempts.was_gone = false;
@@ -175,8 +173,13 @@ impl Pace {
 
     pub(crate) fn answered(&mut self, at: Instant, answered: &Answered) {
         let request = &answered.request;
-        if let Some((_, ready)) = self.targets.get_mut(&answered.conn) {
-            *ready |= matches!(answered.said, Said::Other(0)) || request.api != ApiKey::ApiVersions;
+        let is_ready =
+            matches!(answered.said, Said::Other(0)) || request.api != ApiKey::ApiVersions;
+        if let Some((target, was_ready)) = self.targets.get_mut(&answered.conn)
+            && is_ready
+            && !std::mem::replace(was_ready, true)
+        {
+            self.attempts.remove(target);
         }
         let obeys = request.version >= first_version_that_waits(request.api);
         if obeys && !answered.throttle.is_zero() {
