@@ -34,12 +34,18 @@ use topics::TopicNames;
 use waking::Alarm;
 use warm_up::WarmUp;
 
+/// How often it is looked whether a partition was added that a record waits for. How often the
+/// cluster is asked is up to the core.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Everything that is changed together.
 pub(crate) struct State {
     pub(crate) core: Producer,
     shared: Weak<Shared>,
     batches: Batches,
     tickets: Tickets,
+    /// When to look again whether the partitions were added that tickets wait for.
+    look_at: Option<Instant>,
     topics: TopicNames,
     pub(crate) stamps: Stamps,
     watchers: Vec<Watcher>,
@@ -115,6 +121,7 @@ impl State {
             shared,
             batches: Batches::default(),
             tickets: Tickets::default(),
+            look_at: None,
             topics: TopicNames::new(),
             stamps: Stamps::default(),
             watchers: Vec::new(),
@@ -299,6 +306,10 @@ impl State {
 
     /// Fails the tickets whose time is up, each after a last try.
     fn expire(&mut self, now: Instant, replies: &mut Replies) {
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.tickets.look_for_partitions();
+            self.look_at = None;
+        }
         loop {
             self.feed(now, replies);
             let Some((line, blocked, ticket)) = self.tickets.pop_expired(now) else { break };
@@ -308,6 +319,10 @@ impl State {
             }
             replies.sends.push((ticket.caller, Err(error)));
         }
+        self.look_at = match self.tickets.await_partitions() {
+            true => self.look_at.or(Some(now + LOOK)),
+            false => None,
+        };
         let core = &self.core;
         let max_block = self.max_block;
         self.watchers.retain(|watcher| {
@@ -452,6 +467,7 @@ impl State {
         if !self.watchers.is_empty() {
             also(self.watchers.iter().map(|watcher| watcher.deadline).min());
         }
+        also(self.look_at);
         also(self.warm_up_deadline());
         if let Phase::Draining { deadline } = self.phase {
             also(deadline);

@@ -89,6 +89,8 @@ pub(crate) struct Tickets {
     lanes: BTreeMap<Lane, BTreeSet<(u64, Line)>>,
     /// Lines whose first ticket is to be tried.
     fresh: BTreeSet<(u64, Line)>,
+    /// Lines whose first ticket waits for a partition that the topic does not have.
+    missing: BTreeSet<(u64, Line)>,
     /// Lanes that have had room since they last refused.
     open: BTreeSet<Lane>,
     next: u64,
@@ -245,6 +247,18 @@ impl Tickets {
         }
     }
 
+    /// Whether a ticket waits for a partition that its topic does not have.
+    pub(crate) fn await_partitions(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// Tickets that wait for a partition are to be tried.
+    pub(crate) fn look_for_partitions(&mut self) {
+        for (_, line) in self.missing.clone() {
+            self.change(line, |queue| queue.blocked = Blocked::Fresh);
+        }
+    }
+
     /// Takes out all tickets of a topic, in order.
     pub(crate) fn take_topic(&mut self, topic: TopicId) -> Vec<Ticket> {
         let lines = self.lines_of(topic);
@@ -310,6 +324,7 @@ impl Tickets {
         put(&mut self.heads);
         match blocked {
             Blocked::Fresh => put(&mut self.fresh),
+            Blocked::Topic if line.1.is_some() => put(&mut self.missing),
             Blocked::Topic => {}
             Blocked::Lane(lane) => {
                 let lines = self.lanes.entry(lane).or_default();
