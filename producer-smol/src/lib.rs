@@ -82,7 +82,7 @@ impl Producer {
     /// A setting is out of range or contradicts another.
     pub fn seeded(config: Config, seed: [u8; 32]) -> Result<(Self, Driver), ConfigError> {
         let (handle, driver) = pair(&config, seed)?;
-        Ok((Self(handle), Driver(Task::new(&config, driver, runtime::Smol))))
+        Ok((Self(handle), Driver(Task::new(&config, driver, runtime::Smol::default()))))
     }
 
     /// Starts a producer on smol's global executor, from anywhere.

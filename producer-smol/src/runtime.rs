@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use producer_driver::{ReadGate, Runtime, Work, connect_end, look_up};
+use producer_driver::{Helpers, ReadGate, Runtime, Work, connect_end, look_up};
 use smol::{Async, Timer, unblock};
 
-#[derive(Clone)]
-pub(crate) struct Smol;
+#[derive(Clone, Default)]
+pub(crate) struct Smol {
+    helpers: Helpers,
+}
 
 impl Runtime for Smol {
     type Stream = Socket;
@@ -50,7 +52,9 @@ impl Runtime for Smol {
 
     fn run(&self, work: Work) {
         // No executor is to be held up by compression, whichever it is.
-        unblock(|| work.run()).detach();
+        if let Some(helper) = self.helpers.add(work) {
+            unblock(|| helper.run()).detach();
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use producer_driver::proto::Config;
-use producer_driver::{Driver, Runtime, Task, Work, connect_end};
+use producer_driver::{Driver, Helpers, Runtime, Task, Work, connect_end};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, RuntimeFlavor};
@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep_until};
 pub(crate) fn spawn(runtime: &runtime::Handle, config: &Config, driver: Driver<Socket>) {
     let workers = match runtime.runtime_flavor() {
         RuntimeFlavor::CurrentThread => None,
-        _ => Some(runtime.clone()),
+        _ => Some((runtime.clone(), Helpers::default())),
     };
     let task = {
         let _context = runtime.enter();
@@ -34,7 +34,7 @@ pub(crate) fn spawn(runtime: &runtime::Handle, config: &Config, driver: Driver<S
 #[derive(Clone)]
 struct Tokio {
     /// Where jobs run; `None` for here, on a runtime with a single thread.
-    workers: Option<runtime::Handle>,
+    workers: Option<(runtime::Handle, Helpers)>,
 }
 
 impl Runtime for Tokio {
@@ -70,7 +70,11 @@ impl Runtime for Tokio {
     fn run(&self, work: Work) {
         match &self.workers {
             None => work.run(),
-            Some(workers) => drop(workers.spawn_blocking(|| work.run())),
+            Some((workers, helpers)) => {
+                if let Some(helper) = helpers.add(work) {
+                    drop(workers.spawn_blocking(|| helper.run()));
+                }
+            }
         }
     }
 }

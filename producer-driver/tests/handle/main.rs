@@ -5,6 +5,7 @@ mod callbacks;
 mod cancelling;
 mod closing;
 mod describing;
+mod helping;
 mod interceptors;
 mod leaders;
 mod memory;

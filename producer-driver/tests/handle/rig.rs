@@ -10,7 +10,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use producer_driver::proto::{self, Config, ConnectErrorKind, ConnectionId, Event};
-use producer_driver::{Dial, Driver, Environment, Handle, Interest, Next, Work, pair};
+use producer_driver::{
+    Dial, Driver, Environment, Handle, Helper, Helpers, Interest, Next, Work, pair,
+};
 use producer_sim::{Cluster, ClusterConfig, ConnId, Output, TopicConfig};
 
 /// How long a test waits for what must happen.
@@ -54,6 +56,10 @@ pub(crate) struct Host {
     pub(crate) stopped: Vec<ConnectionId>,
     pub(crate) notices: Vec<Event>,
     pub(crate) jobs: u32,
+    /// Who does the jobs; nobody: they are done at once.
+    pub(crate) helpers: Option<Helpers>,
+    /// Helpers that a pool would run.
+    pub(crate) asleep: Vec<Helper>,
 }
 
 impl Environment for Host {
@@ -68,7 +74,10 @@ impl Environment for Host {
 
     fn run(&mut self, work: Work) {
         self.jobs += 1;
-        work.run();
+        match &self.helpers {
+            Some(helpers) => self.asleep.extend(helpers.add(work)),
+            None => work.run(),
+        }
     }
 
     fn notice(&mut self, event: &Event) {
