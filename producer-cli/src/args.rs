@@ -147,6 +147,9 @@ pub(crate) struct PerfArgs {
     /// of each, from when it was due to its acknowledgement
     #[arg(long, value_name = "N", conflicts_with = "latency")]
     pub(crate) rate: Option<Rate>,
+    /// Send from N plain threads that share the producer, which is on a thread of its own
+    #[arg(long, value_name = "N", conflicts_with_all = ["latency", "rate"], value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub(crate) threads: Option<u16>,
     /// Folder of payload files; by default data, and if there is none, values and keys are made up
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod paced;
 mod payload;
 mod result;
+mod shared;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -38,10 +39,13 @@ pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
     if let Some(rate) = args.rate {
         return paced::run(args, rate, config(args)?, &payload);
     }
+    if let Some(threads) = args.threads {
+        return shared::run(args, threads, config(args)?, &payload);
+    }
     args.runtime.run(config(args)?, async |producer| {
         let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
-        let load =
-            Load { runtime: args.runtime, producer: &producer, topic: &topic, payload: &payload };
+        let runtime = Some(args.runtime);
+        let load = Load { runtime, producer: &producer, topic: &topic, payload: &payload };
         let (line, errors) =
             if args.latency { load.latency(args).await? } else { load.throughput(args).await? };
         say(line);
@@ -72,8 +76,10 @@ fn record<'a>(topic: &'a Topic, payload: &'a Payload, i: u64) -> Record<'a> {
     record
 }
 
+#[derive(Clone, Copy)]
 struct Load<'a> {
-    runtime: Runtime,
+    /// What the producer is on, if it shares this thread.
+    runtime: Option<Runtime>,
     producer: &'a Handle,
     topic: &'a Topic,
     payload: &'a Payload,
@@ -102,7 +108,9 @@ impl<'a> Load<'a> {
             }
             if i % LOOK_EVERY == 0 {
                 // A send that need not wait does not give way: here the producer has its turn.
-                self.runtime.give_way().await;
+                if let Some(runtime) = self.runtime {
+                    runtime.give_way().await;
+                }
                 results.look();
             }
         }

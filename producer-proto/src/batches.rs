@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::batch::{BatchBuilder, RawBatch, SealedBatch, Stamp};
 use crate::budget::LaneIndex;
 use crate::outstanding::Slot;
+use crate::spare::SPARE;
 use crate::topics::PartitionIndex;
 use crate::{BatchId, ConnectionId, ErrorCode, Instant};
 
@@ -123,6 +124,11 @@ impl Batches {
     pub(crate) fn remove(&mut self, slot: Slot) -> Batch {
         self.free.push(slot);
         self.slots[slot as usize].take().expect("a slot is removed once")
+    }
+
+    /// Whether there is no batch at all, and room for very many.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.free.len() > SPARE && self.free.len() == self.slots.len()
     }
 
     /// The batch in this slot, if it is one of this partition.

@@ -156,6 +156,7 @@ mod producer;
 mod producer_id;
 mod record;
 mod rng;
+mod spare;
 mod stats;
 mod time;
 mod timers;

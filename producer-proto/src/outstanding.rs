@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::BatchId;
+use crate::spare::give_back;
 
 /// Slot of a batch in the batch table.
 pub(crate) type Slot = u32;
@@ -79,6 +80,11 @@ impl Outstanding {
 
     pub(crate) fn len(&self) -> usize {
         self.unfinished
+    }
+
+    /// Gives back the memory of a burst that is over.
+    pub(crate) fn give_back(&mut self) {
+        give_back(&mut self.entries);
     }
 
     fn entry(&mut self, id: BatchId) -> Option<&mut Entry> {

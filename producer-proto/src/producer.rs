@@ -44,6 +44,7 @@ use crate::partition::Partition;
 use crate::partitioner::Partitioner;
 use crate::producer_id::ProducerIds;
 use crate::rng::{Rng, Stream};
+use crate::spare::give_back;
 use crate::stats::{Peaks, Stats};
 use crate::timers::{TimerKind, Timers};
 use crate::topics::{PartitionIndex, TopicState, Topics};
@@ -387,6 +388,10 @@ impl Producer {
 
     /// The next thing that happened, if any.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.events.is_empty() {
+            return None;
+        }
+        give_back(&mut self.events);
         self.events.pop_front()
     }
 
@@ -471,8 +476,21 @@ impl Producer {
         }
         self.finish_close();
         self.trim_deadlines();
+        if self.batches.has_spare() {
+            self.give_back();
+        }
         self.stats.buffered_bytes = self.budget.used();
         self.stats.batches_outstanding = self.outstanding.len() as u64;
+    }
+
+    /// Gives back the memory of a burst that is over.
+    #[cold]
+    #[inline(never)]
+    fn give_back(&mut self) {
+        self.batches = Batches::default();
+        self.outstanding.give_back();
+        give_back(&mut self.lingering);
+        give_back(&mut self.expiring);
     }
 
     fn public_lane(&self, lane: LaneIndex) -> Lane {

@@ -45,6 +45,10 @@ fn every_runtime_sends_and_loads() {
         };
         assert_eq!(loaded("p"), 1010);
 
+        let output = perf(&["--topic", "s", "--threads", "3"]);
+        assert!(output.stdout.contains("\"records\":1000,"), "{}", output.stdout);
+        assert_eq!(loaded("s"), 1010);
+
         let output = perf(&["--topic", "r", "--rate", "20000"]);
         assert_eq!(loaded("r"), 1010);
         let numbers: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
