@@ -105,6 +105,8 @@ pub struct World {
     /// Inputs that the producer got, and things that happened to brokers and on the network.
     happenings: u64,
     wake_ups: u64,
+    /// Bytes that were on their way to a broker or from one.
+    carried: u64,
 }
 
 impl World {
@@ -155,6 +157,7 @@ impl World {
             watch: None,
             happenings: 0,
             wake_ups: 0,
+            carried: 0,
         })
     }
 
@@ -167,6 +170,10 @@ impl World {
     /// How often the producer was called because its deadline had come.
     pub(crate) fn wake_ups(&self) -> u64 {
         self.wake_ups
+    }
+
+    pub(crate) fn carried(&self) -> u64 {
+        self.carried
     }
 
     pub(crate) fn happenings(&self) -> u64 {
@@ -274,6 +281,7 @@ impl World {
             Happening::DialFailed { link, kind } => self.dial_failed(link, kind),
             Happening::ToBroker { link, remote, bytes } => {
                 self.mix_bytes(6, link.0, &bytes);
+                self.carried += bytes.len() as u64;
                 self.cluster.receive(now, remote, &bytes);
                 self.network.read_by_broker(link, bytes.len());
                 self.write(link);
@@ -287,6 +295,7 @@ impl World {
                 // That may be when the producer finds that it has waited too long, and closes.
                 self.report_written(link);
                 self.drain();
+                self.carried += bytes.len() as u64;
                 for piece in self.network.arrive(now, link, bytes) {
                     // The producer may have closed the connection over an earlier piece.
                     if self.is_read(link) {
