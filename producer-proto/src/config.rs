@@ -62,8 +62,9 @@ pub struct Config {
     #[doc(alias = "enable.idempotence")]
     pub enable_idempotence: Option<bool>,
 
-    /// How long a batch waits for more records before it is sent, if nothing else makes it ready.
-    /// Default: 5 ms (KIP-1030).
+    /// How long a batch waits for more records before it is sent, if nothing else makes it ready:
+    /// at most so long, because a batch goes with an older one for the same broker whose time is
+    /// over. Default: 5 ms (KIP-1030).
     #[doc(alias = "linger.ms")]
     pub linger: Duration,
 

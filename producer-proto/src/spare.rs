@@ -1,14 +1,15 @@
-//! Memory that a burst leaves behind: what a table or a queue keeps when nothing is in it.
+//! Memory that a burst leaves behind: what a table or a queue keeps when little or nothing is in it.
 
 use std::collections::VecDeque;
 
-/// Entries that there may be room for at rest.
-pub(crate) const SPARE: usize = 1_024;
+/// Entries that there may be room for at rest: a load that comes and goes every few milliseconds
+/// should not allocate each time.
+pub(crate) const SPARE: usize = 16_384;
 
-/// Gives back what a queue that was long does not need for the little that is in it.
+/// Gives back what a queue that was very long does not need for the little that is in it.
 #[inline]
 pub(crate) fn give_back<T>(queue: &mut VecDeque<T>) {
-    if queue.len() <= SPARE && queue.capacity() > 2 * SPARE {
+    if queue.capacity() > SPARE && queue.len() <= SPARE / 2 {
         shrink(queue);
     }
 }
@@ -16,7 +17,7 @@ pub(crate) fn give_back<T>(queue: &mut VecDeque<T>) {
 #[cold]
 #[inline(never)]
 fn shrink<T>(queue: &mut VecDeque<T>) {
-    queue.shrink_to(SPARE);
+    queue.shrink_to(SPARE / 2);
 }
 
 #[cfg(test)]
@@ -25,14 +26,14 @@ mod tests {
 
     #[test]
     fn only_what_was_long_and_is_short_is_given_back() {
-        let mut queue: VecDeque<usize> = (0..5_000).collect();
+        let mut queue: VecDeque<usize> = (0..5 * SPARE).collect();
         give_back(&mut queue);
-        assert!(queue.capacity() >= 5_000, "it is long");
+        assert!(queue.capacity() >= 5 * SPARE, "it is long");
         queue.truncate(1);
         give_back(&mut queue);
         assert_eq!(queue, [0]);
         let capacity = queue.capacity();
-        assert!(capacity <= 2 * SPARE, "{capacity}");
+        assert!(capacity <= SPARE, "{capacity}");
         give_back(&mut queue);
         assert_eq!(queue.capacity(), capacity);
     }

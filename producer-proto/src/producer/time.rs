@@ -4,9 +4,13 @@ use crate::Instant;
 use crate::batches::State;
 use crate::marks::Mark;
 use crate::outstanding::Slot;
+use crate::partition::NO_NODE;
 use crate::timers::{TimerKey, TimerKind};
 
 use super::{Deadline, Producer};
+
+/// How many lingering batches are looked at when a request leaves, whether they go with it.
+const COMPANIONS: usize = 256;
 
 impl Producer {
     /// Does whatever `now` has made due.
@@ -34,17 +38,39 @@ impl Producer {
     }
 
     fn end_lingering(&mut self) {
+        let mut has_ended = false;
         while let Some(&Deadline { at, partition, batch }) = self.lingering.front() {
             if at > self.now {
-                return;
+                break;
             }
             self.lingering.pop_front();
+            has_ended = true;
             #[cfg(planted_bugs)]
             if self.planted_linger(partition, batch) {
                 continue;
             }
             self.hurry(partition, batch);
         }
+        if has_ended {
+            self.hurry_companions();
+        }
+    }
+
+    /// A broker that gets a request now gets with it what would be due there a moment later, as
+    /// from Java's producer: one request for many partitions, not one for each.
+    fn hurry_companions(&mut self) {
+        let mut kept = 0;
+        for _ in 0..self.lingering.len().min(COMPANIONS) {
+            let Some(deadline) = self.lingering.pop_front() else { break };
+            let leader = self.partition(deadline.partition).leader;
+            if leader != NO_NODE && !self.nodes[leader].ready.is_empty() {
+                self.hurry(deadline.partition, deadline.batch);
+            } else {
+                self.lingering.push_back(deadline);
+                kept += 1;
+            }
+        }
+        self.lingering.rotate_right(kept);
     }
 
     /// Fails what has reached its delivery timeout, oldest first.

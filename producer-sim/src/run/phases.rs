@@ -197,7 +197,8 @@ impl Engine<'_> {
     }
 
     /// How long everything may take once nothing is in the way: a request and a connection that
-    /// lead nowhere have to be noticed, and each backoff may come twice.
+    /// lead nowhere have to be noticed, each backoff may come twice, and a record that was refused
+    /// until after the flush lingers.
     fn settle_time(&self) -> Duration {
         let config = &self.config;
         let most = |most: Option<Duration>, least: Option<Duration>| {
@@ -212,6 +213,7 @@ impl Engine<'_> {
         let brokers = self.script.brokers.unsigned_abs();
         let time = (config.request_timeout + setup) * (brokers + 1)
             + 2 * (retry + reconnect + retry)
+            + config.linger
             + 10 * Duration::from_micros(network)
             + 4 * self.lateness();
         time * 6 / 5

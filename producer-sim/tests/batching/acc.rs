@@ -42,6 +42,35 @@ fn acc_02_earliest_timer_wins() {
 }
 
 #[test]
+fn what_lingers_for_a_broker_goes_with_the_first_batch_that_has_to() {
+    let mut world = warm(2, 6, lingering(ms(10)));
+    let leader = |world: &World, p| world.cluster.partition("t", p).unwrap().leader;
+    let (ours, theirs): (Vec<i32>, Vec<i32>) =
+        (0..6).partition(|&p| leader(&world, p) == leader(&world, 0));
+    assert_eq!((ours.len(), theirs.len()), (3, 3));
+    let before = handed_out(&world);
+    for &partition in &ours {
+        try_to(&mut world, partition, b"for one broker").unwrap();
+        world.run_for(ms(1));
+    }
+    try_to(&mut world, theirs[0], b"for the other").unwrap();
+    world.run_for(ms(7));
+    assert_eq!(handed_out(&world), before + 1, "the linger of the first is over");
+    assert_eq!(timeout_in(&world), Some(ms(3)), "the other broker's batch lingers on");
+    world.run_for(ms(2));
+    assert_eq!(produces(&world).last().unwrap().batches().len(), 3, "one request");
+
+    // The next ones linger anew.
+    try_to(&mut world, ours[1], b"next").unwrap();
+    world.run_for(ms(9));
+    assert_eq!(handed_out(&world), before + 2);
+    assert_eq!(timeout_in(&world), Some(ms(1)));
+    assert!(world.settle());
+    assert_eq!(handed_out(&world), before + 3);
+    world.assert_clean();
+}
+
+#[test]
 fn acc_03_full_batch_skips_linger() {
     let mut world = warm(1, 1, lingering(HOUR));
     let (start, before) = (world.now(), handed_out(&world));
