@@ -16,6 +16,8 @@ fn records_cost_no_allocation_and_sparse_partitions_little_memory() {
     steady_state_allocates_per_request_not_per_record();
     payload_is_copied_once();
     sparse_partitions_hold_little();
+    a_burst_leaves_little_behind();
+    a_batch_that_stays_does_not_keep_what_comes_and_goes();
 }
 
 fn steady_state_allocates_per_request_not_per_record() {
@@ -84,4 +86,49 @@ fn sparse_partitions_hold_little() {
     assert!(held < 100_000_000, "{held} bytes for {PARTITIONS} partitions with a record each");
     pair.pass(Duration::from_secs(61));
     assert_eq!(pair.delivered, PARTITIONS as u64);
+}
+
+fn a_burst_leaves_little_behind() {
+    let after = |partitions: i32| {
+        let mut config = Config::new("b:9092");
+        config.buffer_memory = 1 << 30;
+        let mut pair = Pair::ready(&config, partitions);
+        for partition in 0..partitions {
+            pair.push(Some(partition), b"one small record");
+        }
+        pair.pass(config.linger);
+        assert_eq!(pair.delivered, partitions as u64);
+        let Pair { producer, .. } = pair;
+        let before = dhat::HeapStats::get().curr_bytes;
+        drop(producer);
+        before - dhat::HeapStats::get().curr_bytes
+    };
+    let per_partition = (after(100_010) - after(10)) / 100_000;
+    assert!(per_partition > 0, "nothing was counted");
+    assert!(per_partition <= 256, "{per_partition} bytes when idle again");
+}
+
+fn a_batch_that_stays_does_not_keep_what_comes_and_goes() {
+    const BATCHES: u64 = 40_000;
+    let mut config = Config::new("b:9092");
+    config.linger = Duration::from_secs(60);
+    config.batch_size = 200;
+    let mut pair = Pair::ready(&config, 2);
+    pair.push(Some(0), b"stays");
+    let come_and_go = |pair: &mut Pair, batches: u64| {
+        let expected = pair.broker.batches + batches;
+        for _ in 0..batches {
+            pair.push(Some(1), &[b'x'; 200]);
+            pair.drive();
+        }
+        assert_eq!(pair.broker.batches, expected);
+    };
+    come_and_go(&mut pair, 1_000);
+    let before = dhat::HeapStats::get().curr_bytes;
+    come_and_go(&mut pair, BATCHES);
+    let grown = dhat::HeapStats::get().curr_bytes.saturating_sub(before);
+    // A place in the ring of ids, which doubles when it is full, and two queues of deadlines as long
+    // as they may be.
+    let limit = 2 * 8 * BATCHES as usize + 1_600_000;
+    assert!(grown <= limit, "{grown} bytes more after {BATCHES} batches");
 }

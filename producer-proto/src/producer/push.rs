@@ -448,6 +448,9 @@ impl Producer {
             self.lingering.push_back(Deadline { at: due, partition: at, batch: id });
         }
         let expires = self.now + self.settings.delivery_timeout;
+        if self.expiring.len() == self.expiring.capacity() {
+            self.thin_deadlines();
+        }
         self.expiring.push_back(Deadline { at: expires, partition: at, batch: id });
         self.stats.batches_outstanding += 1;
         self.stats.buffered_bytes = self.budget.used();

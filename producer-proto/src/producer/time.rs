@@ -1,10 +1,11 @@
 //! The passing of time: everything that is due by now.
 
 use crate::Instant;
-use crate::batches::State;
+use crate::batches::{Batches, State};
 use crate::marks::Mark;
-use crate::outstanding::Slot;
+use crate::outstanding::{Outstanding, Slot};
 use crate::partition::NO_NODE;
+use crate::spare::SPARE;
 use crate::timers::{TimerKey, TimerKind};
 
 use super::{Deadline, Producer};
@@ -120,11 +121,7 @@ impl Producer {
     /// nobody is woken for nothing.
     pub(super) fn trim_deadlines(&mut self) {
         while let Some(linger) = self.lingering.front() {
-            let is_open = self.outstanding.slot(linger.batch).is_some_and(|slot| {
-                let batch = self.batches.find(slot);
-                batch.is_some_and(|batch| batch.id == linger.batch && batch.state == State::Open)
-            });
-            if is_open {
+            if is_open(&self.outstanding, &self.batches, linger) {
                 break;
             }
             self.lingering.pop_front();
@@ -137,4 +134,24 @@ impl Producer {
             self.expiring.pop_front();
         }
     }
+
+    /// The same wherever they stand, if that is worth it: a batch that stays must not keep the
+    /// deadlines of all that come and go.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn thin_deadlines(&mut self) {
+        let Self { outstanding, batches, lingering, expiring, .. } = self;
+        if expiring.len() < 2 * outstanding.len() + SPARE / 2 {
+            return;
+        }
+        lingering.retain(|linger| is_open(outstanding, batches, linger));
+        expiring.retain(|expiry| outstanding.slot(expiry.batch).is_some());
+    }
+}
+
+fn is_open(outstanding: &Outstanding, batches: &Batches, linger: &Deadline) -> bool {
+    outstanding.slot(linger.batch).is_some_and(|slot| {
+        let batch = batches.find(slot);
+        batch.is_some_and(|batch| batch.id == linger.batch && batch.state == State::Open)
+    })
 }
