@@ -174,7 +174,12 @@ impl Engine<'_> {
                 self.promises.excused.insert((topic, partition));
                 self.world.cluster.forget_producers(&self.names[topic], partition);
             }
-            Fault::Suspend(time) => self.world.suspend(now + time.duration()),
+            Fault::Suspend(time) => {
+                self.world.suspend(now + time.duration());
+                if let Some(fairness) = &mut self.fairness {
+                    fairness.sleeps(now + time.duration());
+                }
+            }
             Fault::Spurious => self.world.timeout(),
         }
         let name = if refused { "refused by the controller" } else { fault.name() };

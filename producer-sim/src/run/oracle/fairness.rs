@@ -99,16 +99,24 @@ pub(crate) struct Fairness {
     patience: Patience,
     told: BTreeMap<Place, Told>,
     lines: BTreeMap<Place, Line>,
+    /// Until when the process stands still, or did.
+    awake: Instant,
 }
 
 impl Fairness {
     pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, told: BTreeMap::new(), lines: BTreeMap::new() }
+        let (told, lines) = (BTreeMap::new(), BTreeMap::new());
+        Self { patience, told, lines, awake: Instant::ZERO }
     }
 
     /// Another producer takes over.
     pub(crate) fn new_instance(&mut self) {
-        *self = Self::new(self.patience);
+        *self = Self { awake: self.awake, ..Self::new(self.patience) };
+    }
+
+    /// The process stands still: what goes out until `awake` was on its way before.
+    pub(crate) fn sleeps(&mut self, awake: Instant) {
+        self.awake = self.awake.max(awake);
     }
 
     /// A record was appended whose partition was named, or follows from its key.
@@ -148,7 +156,8 @@ impl Fairness {
                 continue;
             }
             let oldest = line.oldest(&self.patience, is_open).filter(|_| line.in_flight == 0);
-            let Some((oldest, _)) = oldest.filter(|(_, from)| *from <= at) else {
+            let is_awake = at > self.awake;
+            let Some((oldest, _)) = oldest.filter(|(_, from)| is_awake && *from <= at) else {
                 line.turn = None;
                 continue;
             };

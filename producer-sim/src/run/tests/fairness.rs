@@ -77,6 +77,14 @@ fn who_is_passed_again_and_again_starves() {
 }
 
 #[test]
+fn nobody_starves_while_the_process_stands_still() {
+    let mut world = world();
+    world.sleeps(after(Duration::from_millis(50)));
+    // Its timer may ring up to 5 ms late from then on.
+    assert_eq!(starves(&mut world), Some(Duration::from_millis(58)));
+}
+
+#[test]
 fn who_has_to_wait_does_not_starve() {
     let mut waits_for_an_answer = world();
     waits_for_an_answer.sent(NOW, Some(1), &own(), &ledger()).unwrap();
