@@ -6,7 +6,6 @@ use super::ledger::{Told, judge_time};
 use super::script::{Act, Call, Profile, Step};
 use super::story;
 use super::verdict::{Failure, Oracle};
-use super::wire::Brokers;
 use crate::world::Seen;
 use crate::{Instant, Micros};
 use producer_proto::{Codec, Event, FlushId};
@@ -102,7 +101,7 @@ impl Engine<'_> {
                 }
                 let Some(answered) = self.wire.answered(conn, frame) else {
                     let waiting = self.wire.waiting_on(conn).len();
-                    self.links.answered(at, conn, &Brokers::default(), waiting);
+                    self.links.answered(at, conn, None, waiting);
                     if let Some(recorder) = &mut self.recorder {
                         recorder.unread(at, conn, waiting);
                     }
@@ -115,7 +114,7 @@ impl Engine<'_> {
                     recorder.answer(at, broker, &answered);
                 }
                 let waiting = self.wire.waiting_on(conn).len();
-                self.links.answered(at, conn, &answered.brokers, waiting);
+                self.links.answered(at, conn, Some(&answered.brokers), waiting);
                 self.leaders.answered(broker, &answered);
                 self.pace.answered(at, &answered);
                 self.stamps.answered(&answered);

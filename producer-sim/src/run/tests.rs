@@ -455,7 +455,7 @@ fn a_second_connection_stands_beside_one_that_waits_where_a_broker_was_disowned(
     };
     let second = |brokers: &Brokers, is_waiting: bool| {
         let mut world = first(is_waiting);
-        world.0.answered(NOW, ConnectionId(7), brokers, 0);
+        world.0.answered(NOW, ConnectionId(7), Some(brokers), 0);
         dial(&mut world, 1)
     };
     assert_eq!(second(&named(&[(2, 2)]), true), Ok(()), "the broker was gone");
@@ -464,19 +464,22 @@ fn a_second_connection_stands_beside_one_that_waits_where_a_broker_was_disowned(
     assert_eq!(waits_for_nothing, Err(Oracle::Connections));
     assert_eq!(second(&named(&[(1, 1), (2, 2)]), true), Err(Oracle::Connections), "it is there");
     let mut world = first(true);
-    world.0.answered(NOW, ConnectionId(7), &named(&[(2, 2)]), 0);
+    world.0.answered(NOW, ConnectionId(7), Some(&named(&[(2, 2)])), 0);
     assert_eq!(dial(&mut world, 1), Ok(()));
     assert_eq!(dial(&mut world, 2), Err(Oracle::Connections), "the second is not done for");
     world.0.gone(ConnectionId(1));
     assert_eq!(dial(&mut world, 2), Ok(()), "it failed; the first waits still");
     world.0.gone(ConnectionId(2));
     world.1.gone(ConnectionId(0));
-    world.0.answered(NOW, ConnectionId(0), &Brokers::default(), 0);
+    world.0.answered(NOW, ConnectionId(0), Some(&Brokers::default()), 0);
     assert_eq!(dial(&mut world, 3), Ok(()), "the first is about to be closed");
     let mut world = first(true);
-    world.0.answered(Instant::ZERO, ConnectionId(0), &named(&[(2, 2)]), 0);
+    world.0.answered(Instant::ZERO, ConnectionId(0), Some(&named(&[(2, 2)])), 0);
     world.1.gone(ConnectionId(0));
     assert_eq!(dial(&mut world, 1), Err(Oracle::Connections), "it should have been closed");
+    let mut world = first(true);
+    world.0.answered(NOW, ConnectionId(7), None, 0);
+    assert_eq!(dial(&mut world, 1), Ok(()), "who knows what it said");
     let hint = Brokers { is_all: false, ..named(&[(2, 2)]) };
     assert_eq!(second(&hint, true), Err(Oracle::Connections), "a hint names some brokers");
 }

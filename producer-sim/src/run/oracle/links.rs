@@ -126,12 +126,12 @@ impl Links {
     }
 
     /// An answer came on `conn`, where `waiting` others are awaited. It may say that a broker is
-    /// elsewhere, or not there.
+    /// elsewhere, or not there; one that makes no sense (`None`) may say so of all.
     pub(crate) fn answered(
         &mut self,
         at: Instant,
         conn: ConnectionId,
-        brokers: &Brokers,
+        brokers: Option<&Brokers>,
         waiting: usize,
     ) {
         if let Some(link) = self.links.get_mut(&conn) {
@@ -139,10 +139,10 @@ impl Links {
         }
         for link in self.links.values_mut() {
             let Some(id) = link.broker else { continue };
-            link.is_disowned |= match brokers.addresses.get(&id) {
+            link.is_disowned |= brokers.is_none_or(|brokers| match brokers.addresses.get(&id) {
                 Some(address) => *address != link.address,
                 None => brokers.is_all,
-            };
+            });
         }
     }
 
