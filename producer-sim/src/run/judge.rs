@@ -43,6 +43,9 @@ impl Engine<'_> {
                 self.note(at, || (Vec::new(), format!("closes {conn}")));
                 self.links.close(conn);
                 let unanswered = self.wire.waiting_on(conn);
+                if !unanswered.is_empty() {
+                    self.errors.lost_connection();
+                }
                 self.pace.unanswered(at, unanswered);
                 if let Some(fairness) = &mut self.fairness {
                     fairness.unanswered(at, unanswered);
