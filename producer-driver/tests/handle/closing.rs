@@ -136,7 +136,7 @@ fn blocking_waits_work_on_plain_threads() {
     });
     while !worker.is_finished() {
         rig.turn();
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::yield_now();
     }
     assert_eq!(worker.join().unwrap(), Some(0));
 }

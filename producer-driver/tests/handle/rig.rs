@@ -215,7 +215,7 @@ impl Rig {
             }
             assert!(Instant::now() < give_up, "what a test waits for did not happen");
             self.turn();
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::yield_now();
         }
     }
 }

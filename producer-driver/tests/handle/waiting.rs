@@ -1,5 +1,6 @@
 //! Tickets: order, bounds, deadlines, and callers who go away.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -176,10 +177,13 @@ fn a_partition_that_comes_later_takes_the_records_that_waited_for_it() {
     let values = ["a", "b", "c"];
     let sends = values.map(|it| rig.handle.send(Record::to("orders").partition(5).value(it)));
     // It is not there when the cluster is asked for the first time.
-    while rig.handle.stats().metadata_requests == asked || rig.handle.stats().requests_in_flight > 0
-    {
-        rig.turn();
-    }
+    let handle = rig.handle.clone();
+    rig.run(poll_fn(|_| match handle.stats() {
+        stats if stats.metadata_requests > asked && stats.requests_in_flight == 0 => {
+            Poll::Ready(())
+        }
+        _ => Poll::Pending,
+    }));
     rig.net.with(|cluster| cluster.set_partitions("orders", 6));
     for admission in sends {
         let delivery = rig.run(admission).unwrap();

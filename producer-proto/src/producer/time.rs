@@ -10,7 +10,7 @@ use crate::timers::{TimerKey, TimerKind};
 
 use super::{Deadline, Producer};
 
-/// How many lingering batches are looked at when a request leaves, whether they go with it.
+/// How many batches that linger on are looked at when a linger ends, whether they go with it.
 const COMPANIONS: usize = 256;
 
 impl Producer {

@@ -290,12 +290,10 @@ impl<'a> Engine<'a> {
     pub(super) fn turn(&mut self, limit: Instant) -> Verdict<bool> {
         let moved = self.world.step(limit);
         self.turns += 1;
-        if self.turns > MAX_TURNS {
-            // A byte may be written, be reported and arrive in turns of its own.
-            if self.turns - MAX_TURNS > 4 * self.world.carried() {
-                let turns = format!("{} turns", self.turns);
-                return Err(Failure::new(Oracle::Timers, self.world.now(), turns));
-            }
+        // A byte may be written, be reported and arrive in turns of its own.
+        if self.turns > MAX_TURNS + 4 * self.world.carried() {
+            let turns = format!("{} turns", self.turns);
+            return Err(Failure::new(Oracle::Timers, self.world.now(), turns));
         }
         // Of what was seen there may come more, without the world having moved.
         let has_seen = self.look()?;
