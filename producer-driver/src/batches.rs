@@ -112,7 +112,7 @@ mod tests {
         let id = BatchId(id);
         batches
             .join(id)
-            .unwrap_or_else(|| batches.enter(id, Completion::new(id, "t".into(), Weak::new())))
+            .unwrap_or_else(|| batches.enter(id, Completion::new(id, "t".into(), 0, Weak::new())))
     }
 
     #[test]

@@ -9,6 +9,7 @@ use producer_proto::BatchId;
 use crate::delivery::RecordMetadata;
 use crate::error::DeliveryError;
 use crate::hook::Hook;
+use crate::mark::Mark;
 use crate::shared::Shared;
 
 /// What became of the records of one batch, and who waits for it.
@@ -20,6 +21,8 @@ pub(crate) struct Completion {
     pub(crate) batch: BatchId,
     pub(crate) topic: Arc<str>,
     pub(crate) shared: Weak<Shared>,
+    /// The timestamp of its first record.
+    base_timestamp: i64,
     first: OnceLock<Settled>,
     rest: Mutex<Rest>,
 }
@@ -30,8 +33,10 @@ struct Rest {
     settled: Vec<Settled>,
     /// Who waits, by record. A record has one delivery, so one waker.
     waiting: Vec<(u32, Waker)>,
-    /// What to call, by record, with the record's own timestamp.
-    hooks: Vec<(u32, i64, Hook)>,
+    /// What to call, by record.
+    hooks: Vec<(Mark, Hook)>,
+    /// Timestamps that are too far from the first one for a mark, by record.
+    far_timestamps: Vec<(u32, i64)>,
 }
 
 /// The outcome of a run of records.
@@ -48,8 +53,33 @@ pub(crate) enum Outcome {
 }
 
 impl Completion {
-    pub(crate) fn new(batch: BatchId, topic: Arc<str>, shared: Weak<Shared>) -> Self {
-        Self { batch, topic, shared, first: OnceLock::new(), rest: Mutex::default() }
+    pub(crate) fn new(
+        batch: BatchId,
+        topic: Arc<str>,
+        base_timestamp: i64,
+        shared: Weak<Shared>,
+    ) -> Self {
+        let (first, rest) = (OnceLock::new(), Mutex::default());
+        Self { batch, topic, shared, base_timestamp, first, rest }
+    }
+
+    /// The mark of a record that has just been pushed: under the producer's lock. Records of a
+    /// batch come in the order of their indexes.
+    #[inline]
+    pub(crate) fn mark(&self, index: u32, timestamp: i64) -> Mark {
+        let mark = Mark::new(index, self.base_timestamp, timestamp);
+        if mark.timestamp(self.base_timestamp).is_none() {
+            self.lock().far_timestamps.push((index, timestamp));
+        }
+        mark
+    }
+
+    fn timestamp(&self, mark: Mark) -> i64 {
+        mark.timestamp(self.base_timestamp).unwrap_or_else(|| {
+            let far = &self.lock().far_timestamps;
+            let at = far.binary_search_by_key(&mark.index(), |(index, _)| *index);
+            at.map_or(self.base_timestamp, |at| far[at].1)
+        })
     }
 
     /// Adds an outcome, calls the hooks of its records in order, and wakes those who wait for it.
@@ -64,12 +94,12 @@ impl Completion {
         let start = rest.waiting.partition_point(|(index, _)| *index < records.start);
         let end = rest.waiting.partition_point(|(index, _)| *index < records.end);
         let woken: Vec<_> = rest.waiting.drain(start..end).collect();
-        let start = rest.hooks.partition_point(|(index, ..)| *index < records.start);
-        let end = rest.hooks.partition_point(|(index, ..)| *index < records.end);
+        let start = rest.hooks.partition_point(|(mark, _)| mark.index() < records.start);
+        let end = rest.hooks.partition_point(|(mark, _)| mark.index() < records.end);
         let hooks: Vec<_> = rest.hooks.drain(start..end).collect();
         drop(rest);
-        for (index, timestamp, hook) in hooks {
-            let result = self.result(index, timestamp).expect("the outcome was added above");
+        for (mark, hook) in hooks {
+            let result = self.result(mark).expect("the outcome was added above");
             hook.run(result.map_err(Into::into));
         }
         for (_, waker) in woken {
@@ -92,27 +122,25 @@ impl Completion {
         Some(read(index - settled.records.start, &settled.outcome))
     }
 
-    /// The result of a record that has this timestamp of its own.
-    pub(crate) fn result(
-        &self,
-        index: u32,
-        timestamp: i64,
-    ) -> Option<Result<RecordMetadata, DeliveryError>> {
-        self.outcome(index, |place, outcome| match outcome {
-            Outcome::Delivered { partition, base_offset, append_time } => Ok(RecordMetadata {
-                topic: self.topic.clone(),
-                partition: *partition,
-                offset: base_offset.and_then(|base| base.checked_add(i64::from(place))),
-                timestamp: append_time.unwrap_or(timestamp),
-            }),
+    /// The result of a record.
+    pub(crate) fn result(&self, mark: Mark) -> Option<Result<RecordMetadata, DeliveryError>> {
+        let result = self.outcome(mark.index(), |place, outcome| match outcome {
+            Outcome::Delivered { partition, base_offset, append_time } => {
+                let offset = base_offset.and_then(|base| base.checked_add(i64::from(place)));
+                Ok((*partition, offset, *append_time))
+            }
             Outcome::Failed(error) => Err(error.clone()),
-        })
+        })?;
+        Some(result.map(|(partition, offset, append_time)| {
+            let timestamp = append_time.unwrap_or_else(|| self.timestamp(mark));
+            RecordMetadata { partition, offset, timestamp }
+        }))
     }
 
     /// Leaves a hook for a record that has just been pushed: under the producer's lock, so that
     /// no outcome can come first. Records of a batch come in the order of their indexes.
-    pub(crate) fn watch(&self, index: u32, timestamp: i64, hook: Hook) {
-        self.lock().hooks.push((index, timestamp, hook));
+    pub(crate) fn watch(&self, mark: Mark, hook: Hook) {
+        self.lock().hooks.push((mark, hook));
     }
 
     /// Leaves a waker for a record; false when its outcome is here by now.
@@ -181,7 +209,7 @@ mod tests {
 
     #[test]
     fn runs_that_arrive_in_any_order_answer_for_their_records_only() {
-        let completion = Completion::new(BatchId(7), "t".into(), Weak::new());
+        let completion = Completion::new(BatchId(7), "t".into(), 0, Weak::new());
         let counts: Vec<_> = (0..10).map(|_| Arc::new(Count(AtomicU32::new(0)))).collect();
         for (index, count) in counts.iter().enumerate().rev() {
             assert!(completion.wait(index as u32, &Waker::from(count.clone())));

@@ -12,12 +12,11 @@ use crate::block::block_on;
 use crate::completion::Completion;
 use crate::error::DeliveryError;
 use crate::hook::Hook;
+use crate::mark::{Mark, Wait};
 
-/// Where a delivered record is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a delivered record is in its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
-    /// The topic.
-    pub topic: Arc<str>,
     /// The partition.
     pub partition: i32,
     /// The record's offset; `None` when the broker does not say (acks 0, or a duplicate older
@@ -34,7 +33,8 @@ pub struct RecordMetadata {
 /// was ready, and gives the same result.
 ///
 /// Dropping it changes nothing for the record, which is produced all the same; only its result
-/// goes unseen ([`cancel`](Self::cancel) takes a record back). It keeps neither the producer nor the record's bytes.
+/// goes unseen ([`cancel`](Self::cancel) takes a record back). It keeps neither
+/// the producer nor the record's bytes.
 ///
 /// Waiting tells the producer so: a batch that nobody adds to and everybody waits for is sent
 /// without lingering.
@@ -42,35 +42,20 @@ pub struct RecordMetadata {
 #[must_use = "the result of a record says whether it was delivered; drop it to ignore that"]
 pub struct Delivery {
     completion: Arc<Completion>,
-    timestamp: i64,
-    index: u32,
-    wait: Wait,
-}
-
-/// Who waits for a result. One word: a record's delivery is moved several times on its way to the
-/// caller, and moves of parts of words wait for each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-enum Wait {
-    /// Nobody yet; waiting may cut the linger short.
-    Unawaited,
-    /// Nobody yet; the linger is left as it is.
-    Lingering,
-    /// Somebody has left a waker.
-    Awaited,
+    mark: Mark,
 }
 
 impl Delivery {
-    pub(crate) fn new(completion: Arc<Completion>, index: u32, timestamp: i64) -> Self {
-        Self { completion, timestamp, index, wait: Wait::Unawaited }
+    pub(crate) fn new(completion: Arc<Completion>, mark: Mark) -> Self {
+        Self { completion, mark }
     }
 
     /// Makes waiting for it say nothing to the producer: the batch lingers as `linger` says,
     /// although somebody waits for this record. For those who collect results while they go on
     /// sending.
     pub fn lingering(mut self) -> Self {
-        if self.wait == Wait::Unawaited {
-            self.wait = Wait::Lingering;
+        if self.mark.wait() == Wait::Unawaited {
+            self.mark.set_wait(Wait::Lingering);
         }
         self
     }
@@ -82,7 +67,7 @@ impl Delivery {
 
     /// Whether the result is known.
     pub fn is_done(&self) -> bool {
-        self.completion.outcome(self.index, |_, _| ()).is_some()
+        self.completion.outcome(self.mark.index(), |_, _| ()).is_some()
     }
 
     /// The result, if it is known.
@@ -90,21 +75,21 @@ impl Delivery {
     /// # Errors
     /// As the future: why the record was not delivered, and whether it may be in the log.
     pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
-        self.completion.result(self.index, self.timestamp)
+        self.completion.result(self.mark)
     }
 
     /// Takes the record out of its batch, as long as that is open. `Cancelled` is a promise: the
     /// record is not in the log and never will be; the result says so, too, once the driver has
     /// come to it. `TooLate`, and nothing has changed: the result comes as it comes, or has come.
     pub fn cancel(&self) -> Cancel {
-        let receipt = Receipt { batch: self.completion.batch, index: self.index };
+        let receipt = Receipt { batch: self.completion.batch, index: self.mark.index() };
         let shared = self.completion.shared.upgrade();
         shared.map_or(Cancel::TooLate, |shared| shared.cancel(receipt))
     }
 
     /// Has `hook` called with the result. Only right after the push, under the producer's lock.
     pub(crate) fn watch(&self, hook: Hook) {
-        self.completion.watch(self.index, self.timestamp, hook);
+        self.completion.watch(self.mark, hook);
     }
 
     /// Blocks this thread until the result is known; at most until the delivery timeout. Not for
@@ -136,11 +121,11 @@ impl Future for Delivery {
         if let Some(result) = self.try_result() {
             return Poll::Ready(result);
         }
-        if !self.completion.wait(self.index, context.waker()) {
+        if !self.completion.wait(self.mark.index(), context.waker()) {
             let result = self.try_result().expect("a record that needs no wait has its outcome");
             return Poll::Ready(result);
         }
-        if std::mem::replace(&mut self.wait, Wait::Awaited) == Wait::Unawaited
+        if self.mark.set_wait(Wait::Awaited) == Wait::Unawaited
             && let Some(shared) = self.completion.shared.upgrade()
         {
             shared.expedite(self.completion.batch);
@@ -151,8 +136,8 @@ impl Future for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if self.wait == Wait::Awaited && !self.is_done() {
-            self.completion.forget(self.index);
+        if self.mark.wait() == Wait::Awaited && !self.is_done() {
+            self.completion.forget(self.mark.index());
         }
     }
 }

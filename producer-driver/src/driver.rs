@@ -193,6 +193,12 @@ impl<S: Read + Write> Driver<S> {
         self.links.get_mut(&conn).map(|link| &mut link.stream)
     }
 
+    /// Lets threads that send compress a batch now and then, when they fill batches faster than
+    /// these are compressed; or not, as from the beginning. For an adapter whose calls may block.
+    pub fn set_senders_help(&mut self, help: bool) {
+        self.shared.set_senders_help(help);
+    }
+
     /// Lets turns ask for pauses of 50 to 100 microseconds, or not, as from the beginning; for an
     /// adapter whose thread may sleep, see [`is_pausing`](Self::is_pausing).
     pub fn set_pauses(&mut self, pauses: bool) {
@@ -273,13 +279,15 @@ impl<S: Read + Write> Driver<S> {
     fn drain(&mut self, waker: &Waker, may_pause: bool) -> Option<Option<StdInstant>> {
         let is_busy = !self.jobs.is_empty() || self.links.values().any(Link::is_busy);
         let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
+        let mut state = self.shared.lock_to_drain();
         state.begin_turn(waker);
         self.inbox.hand_in(now, &mut state.core);
         for input in self.inputs.drain(..) {
             state.core.handle_input(now, input);
         }
         state.drain(now, &mut self.drained);
+        let is_behind = state.is_behind();
+        state.set_behind(is_behind);
         if is_busy || self.drained.has_work() {
             return None;
         }

@@ -65,6 +65,7 @@ impl Handle {
     /// # Errors
     /// Why the record was not accepted; see [`SendErrorKind`](crate::SendErrorKind). Nothing of it
     /// was kept.
+    #[inline(always)]
     pub fn send(&self, record: Record<'_>) -> Admission {
         self.shared().send(&record)
     }
@@ -101,8 +102,12 @@ impl Handle {
     /// # Errors
     /// As [`send`](Self::send), and [`Full`](crate::SendErrorKind::Full) or
     /// [`NotReady`](crate::SendErrorKind::NotReady) where that would wait.
+    #[inline]
     pub fn try_send(&self, record: Record<'_>) -> Result<Delivery, SendError> {
-        self.shared().try_send(&record)
+        match self.shared().join(&record) {
+            Some(delivery) => Ok(delivery),
+            None => self.shared().try_send(&record),
+        }
     }
 
     /// Sends a record as [`send`](Self::send) does, and has `callback` called with its result,

@@ -34,8 +34,10 @@ mod helpers;
 mod hook;
 mod interceptor;
 mod job;
+mod lock;
 #[cfg(feature = "net")]
 mod log;
+mod mark;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "net")]

@@ -17,18 +17,19 @@ use crate::error::{SendError, SendErrorKind};
 use crate::guard::Guarded;
 use crate::hook::{Callback, FaultCounters, Faults, Hook};
 use crate::interceptor::{Chain, Interceptor, intercept};
+use crate::lock::{Lock, Owner};
 use crate::record::{Record, Topic, TopicRef};
 use crate::replies::{CountResult, DescribeResult, Replies, WarmUpResult};
 use crate::slot::Slot;
 use crate::stamps::Stamps;
 use crate::state::{Sent, State};
 use crate::tickets::CallerSlot;
-use crate::waiting::{Admission, Reply};
+use crate::waiting::{Admission, Reply, Unusual};
 
 /// The lock is held for one call into the core at a time, for a bounded run of records, or for one
 /// drain: never over a socket call, a job, a waker or a caller's code.
 pub(crate) struct Shared {
-    state: Mutex<State>,
+    state: Lock<State>,
     pub(crate) clock: Clock,
     delivery_timeout: Duration,
     /// Whether there are interceptors: all that a record pays for them when there are none.
@@ -67,7 +68,7 @@ impl Shared {
             config.linger.saturating_add(config.request_timeout).max(Duration::from_secs(120))
         });
         Ok(Arc::new_cyclic(|weak: &Weak<Self>| Self {
-            state: Mutex::new(State::new(core, config, weak.clone())),
+            state: Lock::new(State::new(core, config, weak.clone())),
             clock,
             delivery_timeout,
             is_intercepted: AtomicBool::new(false),
@@ -78,22 +79,62 @@ impl Shared {
 
     /// The state. A panic under the lock, such as a partitioner's, leaves it usable.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
+    /// The state, for the driver's turn.
+    pub(crate) fn lock_to_drain(&self) -> Owner<'_, State> {
+        self.state.lock_as_owner()
+    }
+
+    /// The state, for a thread that sends a record.
     #[inline]
+    fn lock_to_send(&self) -> MutexGuard<'_, State> {
+        self.state.lock_among_many()
+    }
+
+    /// Sends a record.
+    #[inline(always)]
     pub(crate) fn send(self: &Arc<Self>, record: &Record<'_>) -> Admission {
+        // Neither call gives its result by way of memory.
+        let mut unusual = None;
+        let mut sent = self.join(record);
+        if sent.is_none() {
+            sent = self.send_unusual(record, &mut unusual);
+        }
+        Admission::new(sent, unusual)
+    }
+
+    /// Sends a record if it is usual.
+    #[inline(never)]
+    pub(crate) fn join(&self, record: &Record<'_>) -> Option<Delivery> {
+        if self.is_intercepted.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.lock_to_send().join(record, |stamps| stamps.take(&self.clock))
+    }
+
+    #[inline(never)]
+    fn send_unusual(
+        self: &Arc<Self>,
+        record: &Record<'_>,
+        unusual: &mut Option<Box<Unusual>>,
+    ) -> Option<Delivery> {
         let mut slot = None;
         let ask = || CallerSlot::Delivery(slot.insert(Arc::new(Slot::new())).clone());
         let sent = self
             .submit(record, None, |state, now, record, hook| state.send(now, record, hook, ask));
         match (sent, slot) {
             (Ok(Sent::Waits { topic, number }), Some(slot)) => {
-                Admission::waiting(slot, self.clone(), topic, number)
+                *unusual = Some(Unusual::waiting(slot, self.clone(), topic, number));
+                None
             }
-            (Ok(Sent::Accepted(delivery)), _) => Admission::ready(Ok(delivery)),
+            (Ok(Sent::Accepted(delivery)), _) => Some(delivery),
             (Ok(Sent::Waits { .. }), None) => unreachable!("a ticket has a slot"),
-            (Err(error), _) => Admission::ready(Err(error)),
+            (Err(error), _) => {
+                *unusual = Some(Unusual::refused(error));
+                None
+            }
         }
     }
 
@@ -126,12 +167,12 @@ impl Shared {
         }
         let mut millis = None;
         let mut joined = 0;
-        let mut state = self.lock();
+        let mut state = self.lock_to_send();
         for record in records.iter().take(RUN) {
             let stamp =
                 |stamps: &mut Stamps| *millis.get_or_insert_with(|| stamps.take(&self.clock));
             let Some(delivery) = state.join(record, stamp) else { break };
-            admissions.push(Admission::ready(Ok(delivery)));
+            admissions.push(Admission::new(Some(delivery), None));
             joined += 1;
         }
         joined
@@ -158,18 +199,23 @@ impl Shared {
     }
 
     /// Hands a record in through `call`, under the lock, after the interceptors have seen it.
-    #[inline]
+    /// Without a callback it is known not to be usual.
     fn submit(
         &self,
         record: &Record<'_>,
         callback: Option<Callback>,
         call: impl Submit,
     ) -> Result<Sent, SendError> {
-        if !self.is_intercepted.load(Ordering::Relaxed) {
-            let hook = callback.map(|it| Hook::new(None, Some(it), self.faults.clone()));
-            return self.submit_hooked(record, hook, call);
+        if self.is_intercepted.load(Ordering::Relaxed) {
+            return self.submit_intercepted(record, callback, call);
         }
-        self.submit_intercepted(record, callback, call)
+        match callback {
+            Some(callback) => {
+                let hook = Hook::new(None, Some(callback), self.faults.clone());
+                self.submit_hooked(record, hook, call)
+            }
+            None => self.submit_unusual(self.lock_to_send(), record, None, call),
+        }
     }
 
     #[cold]
@@ -183,26 +229,23 @@ impl Shared {
         let chain = self.interceptors.lock().unwrap_or_else(PoisonError::into_inner).clone();
         intercept(&chain, record, &self.faults, |record, watch| {
             let hook = Hook::new(Some(watch), callback, self.faults.clone());
-            self.submit_hooked(record, Some(hook), call)
+            self.submit_hooked(record, hook, call)
         })
     }
 
     /// `call`, for what is not usual, takes the hook unless it refuses the record.
-    #[inline]
     fn submit_hooked(
         &self,
         record: &Record<'_>,
-        hook: Option<Hook>,
+        hook: Hook,
         call: impl Submit,
     ) -> Result<Sent, SendError> {
-        let mut state = self.lock();
+        let mut state = self.lock_to_send();
         if let Some(delivery) = state.join(record, |stamps| stamps.take(&self.clock)) {
-            if let Some(hook) = hook {
-                delivery.watch(hook);
-            }
+            delivery.watch(hook);
             return Ok(Sent::Accepted(delivery));
         }
-        self.submit_unusual(state, record, hook, call)
+        self.submit_unusual(state, record, Some(hook), call)
     }
 
     #[inline(never)]
@@ -222,10 +265,14 @@ impl Shared {
             });
             call(&mut state, now, &record.stamped(topic, timestamp), &mut hook)
         });
+        let job = state.job_for_sender();
         let waker = state.waker_needed();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+        if let Some(job) = job {
+            job.run();
         }
         if let (Some(hook), Err(error)) = (hook, &result) {
             hook.run(Err(error.clone().into()));
@@ -327,6 +374,10 @@ impl Shared {
 
     pub(crate) fn set_expedite(&self, expedites: bool) {
         self.lock().expedites = expedites;
+    }
+
+    pub(crate) fn set_senders_help(&self, help: bool) {
+        self.lock().senders_help = help;
     }
 
     pub(crate) fn set_interceptors(&self, interceptors: Vec<Box<dyn Interceptor>>) {

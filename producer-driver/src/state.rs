@@ -2,6 +2,7 @@
 
 mod barriers;
 mod describe;
+mod helping;
 mod join;
 mod topics;
 mod waking;
@@ -53,6 +54,8 @@ pub(crate) struct State {
     pub(crate) breakers: Breakers,
     /// Whether a record that is waited for may cut the linger of its batch short.
     pub(crate) expedites: bool,
+    /// Whether a thread that sends does some of the work when there is more than gets done.
+    pub(crate) senders_help: bool,
     /// Flushes behind tickets: each waits until no ticket below its number is left.
     barriers: VecDeque<(u64, Arc<Slot<()>>)>,
     /// Flushes that the core works on.
@@ -128,6 +131,7 @@ impl State {
             warm_ups: Vec::new(),
             breakers: Breakers::default(),
             expedites: true,
+            senders_help: false,
             barriers: VecDeque::new(),
             flushing: BTreeMap::new(),
             describing: BTreeMap::new(),
@@ -243,15 +247,22 @@ impl State {
     fn registered(&mut self, receipt: Receipt, topic: TopicId, timestamp: i64) -> Delivery {
         let completion = match self.batches.join(receipt.batch) {
             Some(completion) => completion,
-            None => self.begin_batch(receipt.batch, topic),
+            None => self.begin_batch(receipt.batch, topic, timestamp),
         };
-        Delivery::new(completion, receipt.index, timestamp)
+        let mark = completion.mark(receipt.index, timestamp);
+        Delivery::new(completion, mark)
     }
 
     #[cold]
-    fn begin_batch(&mut self, batch: BatchId, topic: TopicId) -> Arc<Completion> {
+    fn begin_batch(
+        &mut self,
+        batch: BatchId,
+        topic: TopicId,
+        base_timestamp: i64,
+    ) -> Arc<Completion> {
         let name = self.core.topic_name(topic).cloned().unwrap_or_default();
-        self.batches.enter(batch, Completion::new(batch, name, self.shared.clone()))
+        let completion = Completion::new(batch, name, base_timestamp, self.shared.clone());
+        self.batches.enter(batch, completion)
     }
 
     /// The line for a record whose topic or partition is not known.

@@ -13,7 +13,7 @@ use crate::handle::Handle;
 use crate::hook::RecordResult;
 use crate::interceptor::{DraftHeader, lend_headers};
 use crate::record::{Record, TopicRef};
-use crate::waiting::{Admission, Reply};
+use crate::waiting::{Admission, Reply, Unusual};
 
 #[cfg(feature = "serde")]
 pub use serializers::Json;
@@ -116,7 +116,7 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
     /// As there, and [`Serializer`](SendErrorKind::Serializer).
     pub fn send(&self, record: TypedRecord<'_, K, V>) -> Admission {
         let sent = self.with_bytes(&record, |record| self.handle.send(record));
-        sent.unwrap_or_else(|error| Admission::ready(Err(error)))
+        sent.unwrap_or_else(|error| Admission::new(None, Some(Unusual::refused(error))))
     }
 
     /// As [`Handle::try_send`].

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use producer_proto::{Cancel, TopicId};
 
 use crate::block::block_on;
+use crate::delivery::Delivery;
+use crate::error::SendError;
 use crate::shared::Shared;
 use crate::slot::Slot;
 use crate::tickets::SendResult;
@@ -23,26 +25,30 @@ use crate::tickets::SendResult;
 /// other record is touched. Once it is ready, the record is accepted, whatever is dropped.
 #[derive(Debug)]
 #[must_use = "dropping this before it is ready may drop the record: await it, or call wait()"]
-pub struct Admission(State);
+pub struct Admission(
+    // Two words, so that the usual case is handed on in registers; `None` once it has been taken.
+    Result<Delivery, Option<Box<Unusual>>>,
+);
 
+/// What else there is than an accepted record.
 #[derive(Debug)]
-enum State {
-    Ready(SendResult),
+pub(crate) enum Unusual {
+    Refused(SendError),
     Waiting(Place),
-    Taken,
 }
 
+/// A record's place in the queue.
 #[derive(Debug)]
-struct Place {
+pub(crate) struct Place {
     slot: Arc<Slot<SendResult>>,
     shared: Arc<Shared>,
     topic: TopicId,
     number: u64,
 }
 
-impl Admission {
-    pub(crate) fn ready(result: SendResult) -> Self {
-        Self(State::Ready(result))
+impl Unusual {
+    pub(crate) fn refused(error: SendError) -> Box<Self> {
+        Box::new(Self::Refused(error))
     }
 
     pub(crate) fn waiting(
@@ -50,13 +56,48 @@ impl Admission {
         shared: Arc<Shared>,
         topic: TopicId,
         number: u64,
-    ) -> Self {
-        Self(State::Waiting(Place { slot, shared, topic, number }))
+    ) -> Box<Self> {
+        Box::new(Self::Waiting(Place { slot, shared, topic, number }))
+    }
+}
+
+impl Admission {
+    /// There must be one of both.
+    #[inline]
+    pub(crate) fn new(accepted: Option<Delivery>, unusual: Option<Box<Unusual>>) -> Self {
+        Self(accepted.ok_or(unusual))
+    }
+
+    fn place(&self) -> Option<&Place> {
+        match &self.0 {
+            Err(Some(unusual)) => match &**unusual {
+                Unusual::Waiting(place) => Some(place),
+                Unusual::Refused(_) => None,
+            },
+            _ => None,
+        }
     }
 
     /// Whether the record had to take a place in the queue.
     pub(crate) fn waits(&self) -> bool {
-        matches!(self.0, State::Waiting(_))
+        self.place().is_some()
+    }
+
+    #[inline(never)]
+    fn poll_unusual(&mut self, context: &mut Context<'_>) -> Poll<SendResult> {
+        let result = match self.place() {
+            Some(place) => Some(std::task::ready!(place.slot.poll(context))),
+            None => None,
+        };
+        let taken = std::mem::replace(&mut self.0, Err(None));
+        Poll::Ready(match (result, taken) {
+            (Some(result), _) => result,
+            (None, Ok(delivery)) => Ok(delivery),
+            (None, Err(unusual)) => match unusual.map(|unusual| *unusual) {
+                Some(Unusual::Refused(error)) => Err(error),
+                _ => panic!("future polled after it was ready"),
+            },
+        })
     }
 
     /// Takes the record back, whether it still waits or has been accepted. `Cancelled` is a
@@ -66,10 +107,10 @@ impl Admission {
     /// # Panics
     /// When this has been polled until it was ready.
     pub fn cancel(mut self) -> Cancel {
-        if let State::Waiting(place) = &self.0
+        if let Some(place) = self.place()
             && place.shared.give_up(place.topic, place.number)
         {
-            self.0 = State::Taken;
+            self.0 = Err(None);
             return Cancel::Cancelled;
         }
         match Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
@@ -85,8 +126,14 @@ impl Admission {
     ///
     /// # Errors
     /// Why the record was not accepted; nothing of it was kept.
-    pub fn wait(self) -> SendResult {
-        block_on(self, None).expect("without a deadline the result comes first")
+    #[inline]
+    pub fn wait(mut self) -> SendResult {
+        match std::mem::replace(&mut self.0, Err(None)) {
+            Ok(delivery) => Ok(delivery),
+            unusual => {
+                block_on(Self(unusual), None).expect("without a deadline the result comes first")
+            }
+        }
     }
 }
 
@@ -95,21 +142,24 @@ impl Future for Admission {
 
     /// # Panics
     /// When polled again after it was ready.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<SendResult> {
-        if let State::Waiting(place) = &self.0 {
-            let result = std::task::ready!(place.slot.poll(context));
-            self.0 = State::Ready(result);
-        }
-        match std::mem::replace(&mut self.0, State::Taken) {
-            State::Ready(result) => Poll::Ready(result),
-            State::Waiting(_) | State::Taken => panic!("future polled after it was ready"),
+        match std::mem::replace(&mut self.0, Err(None)) {
+            Ok(delivery) => Poll::Ready(Ok(delivery)),
+            unusual => {
+                self.0 = unusual;
+                self.poll_unusual(context)
+            }
         }
     }
 }
 
 impl Drop for Admission {
+    #[inline]
     fn drop(&mut self) {
-        if let State::Waiting(place) = &self.0 {
+        if let Err(Some(_)) = &self.0
+            && let Some(place) = self.place()
+        {
             place.shared.give_up(place.topic, place.number);
         }
     }

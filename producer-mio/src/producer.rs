@@ -56,8 +56,9 @@ impl Producer {
         let poll = Poll::new().map_err(StartError::system("mio poll"))?;
         let waker = mio::Waker::new(poll.registry(), Token(TOKENS.start))
             .map_err(StartError::system("mio waker"))?;
-        let (handle, event_loop) =
+        let (handle, mut event_loop) =
             EventLoop::seeded(&config, poll.registry(), TOKENS, Arc::new(waker), seed)?;
+        event_loop.driver.set_senders_help(true);
         let running = thread::Builder::new()
             .name("producer".to_owned())
             .spawn(move || run(poll, event_loop))
@@ -73,6 +74,9 @@ impl Producer {
 
     /// Sends a record; blocks until it is accepted, at most for `max_block` where there is no room
     /// or no metadata. Records for the same partition are produced in the order of the calls.
+    ///
+    /// A call compresses a batch itself when batches are filled faster than the background thread
+    /// compresses them.
     ///
     /// # Errors
     /// Why the record was not accepted; see [`SendErrorKind`](crate::SendErrorKind). Nothing of it

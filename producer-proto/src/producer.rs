@@ -1,6 +1,8 @@
 //! The public facade, and the state behind it. What happens is in the modules below, one idea
 //! each; they are all `impl Producer` because a record's way crosses all of them.
 
+mod answers;
+mod companions;
 mod connections;
 mod describe;
 mod drain;
@@ -50,9 +52,10 @@ use crate::timers::{TimerKind, Timers};
 use crate::topics::{PartitionIndex, TopicState, Topics};
 use crate::wire::ProduceResponse;
 use crate::{
-    BatchId, BrokerId, Config, ConfigError, ConnectionId, DescribeId, FlushId, Instant, Record,
-    TopicId,
+    BatchId, BrokerId, Config, ConfigError, ConnectionId, DescribeId, FlushId, Instant, Job,
+    Record, TopicId,
 };
+use answers::AnswerDue;
 use describe::Questions;
 
 /// The whole producer: a pure state machine without sockets, threads, clocks or random sources.
@@ -86,6 +89,8 @@ pub struct Producer {
     lingering: VecDeque<Deadline>,
     /// Batches in the order in which they expire.
     expiring: VecDeque<Deadline>,
+    /// Requests in the order in which their answers are due.
+    answers: VecDeque<AnswerDue>,
     /// Nodes that may have something to hand out.
     dirty: VecDeque<NodeIndex>,
     flushes: VecDeque<Flush>,
@@ -181,6 +186,7 @@ impl Producer {
             lent_to: None,
             lingering: VecDeque::new(),
             expiring: VecDeque::new(),
+            answers: VecDeque::new(),
             dirty: VecDeque::new(),
             flushes: VecDeque::new(),
             next_flush: 0,
@@ -386,6 +392,21 @@ impl Producer {
         self.actions.pop_front()
     }
 
+    /// The next piece of work, if any, ahead of actions of other kinds, which stay: for a thread
+    /// that does it at once. [`poll_action`](Self::poll_action) gives it as well.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        let at = self.actions.iter().position(|action| matches!(action, Action::Run(_)))?;
+        match self.actions.remove(at) {
+            Some(Action::Run(job)) => Some(job),
+            _ => None,
+        }
+    }
+
+    /// How many jobs are handed out, or about to be, whose result has not been handed in.
+    pub fn jobs_outstanding(&self) -> usize {
+        self.working.len()
+    }
+
     /// The next thing that happened, if any.
     pub fn poll_event(&mut self) -> Option<Event> {
         if self.events.is_empty() {
@@ -476,6 +497,7 @@ impl Producer {
         }
         self.finish_close();
         self.trim_deadlines();
+        self.trim_answers();
         if self.batches.has_spare() {
             self.give_back();
         }
@@ -491,6 +513,7 @@ impl Producer {
         self.outstanding.give_back();
         give_back(&mut self.lingering);
         give_back(&mut self.expiring);
+        give_back(&mut self.answers);
     }
 
     fn public_lane(&self, lane: LaneIndex) -> Lane {

@@ -1,5 +1,7 @@
 //! From a record in the producer's hands to its fate.
 
+use std::sync::Arc;
+
 use producer_tokio::proto::{Persistence, ProduceErrorKind};
 use producer_tokio::{
     Admission, Delivery, DeliveryError, RecordMetadata, SendError, SendErrorKind,
@@ -41,14 +43,15 @@ pub(super) async fn settle(record: u64, pending: Pending) -> Settled {
         }
     };
     // Nobody is held up by one record here: the batch may linger as the settings say.
+    let topic = delivery.topic().clone();
     match delivery.lingering().await {
-        Ok(place) => delivered(record, place),
+        Ok(place) => delivered(record, topic, place),
         Err(error) => failed(record, &error),
     }
 }
 
-fn delivered(record: u64, place: RecordMetadata) -> Settled {
-    let RecordMetadata { topic, partition, offset, timestamp, .. } = place;
+fn delivered(record: u64, topic: Arc<str>, place: RecordMetadata) -> Settled {
+    let RecordMetadata { partition, offset, timestamp } = place;
     let fate = Fate::Delivered { topic, partition, offset, timestamp: Some(timestamp) };
     Settled { record, fate, closed: false }
 }

@@ -35,10 +35,15 @@ impl State {
     pub(crate) fn is_flowing(&self) -> bool {
         let stats = self.core.stats();
         stats.records_outstanding >= FLOW_RECORDS
-            && stats.buffered_bytes <= FLOW_BYTES
+            && !self.is_behind()
             && self.phase == Phase::Open
             && self.tickets.is_empty()
             && self.flushing.is_empty()
+    }
+
+    /// Whether there is more to send than a turn brings out.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.core.stats().buffered_bytes > FLOW_BYTES
     }
 
     /// The driver must drain, whatever the deadlines say.

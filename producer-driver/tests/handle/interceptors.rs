@@ -119,11 +119,12 @@ fn an_interceptor_may_change_everything() {
     rig.handle.set_interceptors(vec![Box::new(Divert)]);
     let admission = rig.handle.send(Record::to("orders").partition(7).key("k").value("x"));
     let delivery = rig.run(admission).unwrap();
-    let metadata = rig.run(delivery).unwrap();
-    assert_eq!((&*metadata.topic, metadata.timestamp), ("elsewhere", 4_711));
+    assert_eq!(&**delivery.topic(), "elsewhere");
+    assert_eq!(rig.run(delivery).unwrap().timestamp, 4_711);
     // Without interceptors records go as they are.
     rig.handle.set_interceptors(Vec::new());
     let admission = rig.handle.send(Record::to("orders").partition(1).value("x"));
     let delivery = rig.run(admission).unwrap();
-    assert_eq!(&*rig.run(delivery).unwrap().topic, "orders");
+    assert_eq!(&**delivery.topic(), "orders");
+    rig.run(delivery).unwrap();
 }

@@ -33,7 +33,7 @@ fn a_record_is_delivered_with_its_place_and_time() {
         let delivery = rig.run(admission).unwrap();
         assert_eq!(&**delivery.topic(), "orders");
         let metadata = rig.run(delivery).unwrap();
-        assert_eq!((&*metadata.topic, metadata.partition), ("orders", 1));
+        assert_eq!(metadata.partition, 1);
         assert_eq!((metadata.offset, metadata.timestamp), (Some(offset as i64), 4_711));
     }
     assert_eq!(rig.net.values("orders", 1), ["a", "b", "c"]);
@@ -83,7 +83,8 @@ fn a_topic_handle_saves_the_look_up_and_is_a_name_to_another_producer() {
     for rig in [&mut rig, &mut other] {
         let admission = rig.handle.send(Record::to(&topic).value("x"));
         let delivery = rig.run(admission).unwrap();
-        assert_eq!(&*rig.run(delivery).unwrap().topic, "orders");
+        assert_eq!(&**delivery.topic(), "orders");
+        rig.run(delivery).unwrap();
     }
 }
 

@@ -394,16 +394,6 @@ impl Producer {
         self.close_connection(id, Ending::SetupTimeout);
     }
 
-    pub(super) fn on_request_timer(&mut self, id: ConnectionId) {
-        let Some(conn) = self.conns.get(&id) else { return };
-        if conn.request_deadline(self.settings.request_timeout) <= self.now {
-            self.marks.hit(Mark::RequestTimeout);
-            self.close_connection(id, Ending::RequestTimeout);
-        } else {
-            self.arm_request_timer(id);
-        }
-    }
-
     pub(super) fn on_idle_timer(&mut self, id: ConnectionId) {
         let Some(node) = self.conns.get(&id).map(|conn| conn.node) else { return };
         // What only waits for a throttle to end needs the connection then.

@@ -11,7 +11,6 @@ use crate::io::Transmit;
 use crate::marks::Mark;
 use crate::node::NodeIndex;
 use crate::outstanding::Slot;
-use crate::timers::TimerKey;
 use crate::topics::PartitionIndex;
 use crate::wire::{
     ApiKey, PARTITION_OVERHEAD, ProduceRequestWriter, TOPIC_IDS_FROM, request_overhead,
@@ -58,7 +57,7 @@ impl Producer {
             if api == ApiKey::Metadata {
                 self.stats.metadata_requests += 1;
             }
-            return Some(self.hand_out(id, VecDeque::from([outgoing.bytes]), len));
+            return Some(self.hand_out(id, correlation, VecDeque::from([outgoing.bytes]), len));
         }
         let limit = self.settings.max_in_flight_requests_per_connection;
         if !conn.is_ready() || conn.in_flight.len() >= limit {
@@ -67,18 +66,18 @@ impl Producer {
         self.produce_to(node, id)
     }
 
-    fn hand_out(&mut self, id: ConnectionId, chunks: VecDeque<Bytes>, len: usize) -> Transmit {
+    fn hand_out(
+        &mut self,
+        id: ConnectionId,
+        correlation: i32,
+        chunks: VecDeque<Bytes>,
+        len: usize,
+    ) -> Transmit {
         self.stats.requests_sent += 1;
         self.stats.requests_in_flight += 1;
         self.stats.bytes_out += len as u64;
-        self.arm_request_timer(id);
+        self.expect_answer(id, correlation);
         Transmit::new(id, chunks)
-    }
-
-    pub(super) fn arm_request_timer(&mut self, id: ConnectionId) {
-        let Some(conn) = self.conns.get(&id) else { return };
-        let deadline = conn.request_deadline(self.settings.request_timeout);
-        self.timers.set(TimerKey::Request(id), deadline);
     }
 
     /// A Produce request with one batch of each ready partition, in fair rotation, up to
@@ -104,6 +103,9 @@ impl Producer {
                 return None;
             }
         };
+        if self.conns.get(&id)?.in_flight.is_empty() {
+            self.take_along(node);
+        }
         let mut taken = std::mem::take(&mut self.scratch.taken);
         taken.clear();
         self.take_batches(node, version, &mut taken);
@@ -237,7 +239,7 @@ impl Producer {
         self.conns.get_mut(&id)?.sent(now, len, correlation, version, kind);
         self.stats.produce_requests += 1;
         debug_assert_eq!(self.nodes[node].conn, Some(id));
-        Some(self.hand_out(id, chunks, len))
+        Some(self.hand_out(id, correlation, chunks, len))
     }
 
     /// Writes scaffold and bodies in turn; the bodies are shared, not copied.

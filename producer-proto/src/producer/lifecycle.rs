@@ -63,6 +63,7 @@ impl Producer {
         self.timers.clear_all();
         self.lingering.clear();
         self.expiring.clear();
+        self.answers.clear();
         self.dirty.clear();
         self.refuse_questions();
         self.finish_flushes();

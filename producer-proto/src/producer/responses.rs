@@ -58,7 +58,6 @@ impl Producer {
             if let Request::Produce { batches, .. } = request.kind {
                 self.on_request_written(batches);
             }
-            self.arm_request_timer(id);
         }
         if self.conns.get(&id).is_some_and(|conn| conn.is_write_idle()) {
             self.wake(node);
@@ -100,7 +99,6 @@ impl Producer {
             return Err(format!("{api} answer, version {version}: {problem}"));
         }
         self.note_answered(&request);
-        self.arm_request_timer(id);
         self.wake(node);
         self.close_if_superseded(id);
         Ok(())

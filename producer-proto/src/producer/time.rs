@@ -4,20 +4,17 @@ use crate::Instant;
 use crate::batches::{Batches, State};
 use crate::marks::Mark;
 use crate::outstanding::{Outstanding, Slot};
-use crate::partition::NO_NODE;
 use crate::spare::SPARE;
 use crate::timers::{TimerKey, TimerKind};
 
 use super::{Deadline, Producer};
-
-/// How many batches that linger on are looked at when a linger ends, whether they go with it.
-const COMPANIONS: usize = 256;
 
 impl Producer {
     /// Does whatever `now` has made due.
     pub(super) fn advance(&mut self) {
         self.end_lingering();
         self.expire();
+        self.end_waiting();
         while let Some(key) = self.timers.pop_due(self.now) {
             match key {
                 TimerKey::Close => self.on_close_deadline(),
@@ -55,23 +52,6 @@ impl Producer {
         if has_ended {
             self.hurry_companions();
         }
-    }
-
-    /// A broker that gets a request now gets with it what would be due there a moment later, as
-    /// from Java's producer: one request for many partitions, not one for each.
-    fn hurry_companions(&mut self) {
-        let mut kept = 0;
-        for _ in 0..self.lingering.len().min(COMPANIONS) {
-            let Some(deadline) = self.lingering.pop_front() else { break };
-            let leader = self.partition(deadline.partition).leader;
-            if leader != NO_NODE && !self.nodes[leader].ready.is_empty() {
-                self.hurry(deadline.partition, deadline.batch);
-            } else {
-                self.lingering.push_back(deadline);
-                kept += 1;
-            }
-        }
-        self.lingering.rotate_right(kept);
     }
 
     /// Fails what has reached its delivery timeout, oldest first.
@@ -114,7 +94,8 @@ impl Producer {
     pub(super) fn first_deadline(&self) -> Option<(Instant, TimerKind)> {
         let linger = self.lingering.front().map(|linger| (linger.at, TimerKind::Linger));
         let delivery = self.expiring.front().map(|expiry| (expiry.at, TimerKind::Delivery));
-        [linger, delivery, self.timers.first()].into_iter().flatten().min()
+        let answer = self.answers.front().map(|due| (due.at, TimerKind::RequestTimeout));
+        [linger, delivery, answer, self.timers.first()].into_iter().flatten().min()
     }
 
     /// Takes away deadlines at the front of their queues whose batches have moved on, so that

@@ -71,6 +71,44 @@ fn what_lingers_for_a_broker_goes_with_the_first_batch_that_has_to() {
 }
 
 #[test]
+fn what_has_come_far_goes_along_with_a_full_batch_to_an_idle_broker() {
+    const BATCH: usize = 1_024;
+    let half = [b'v'; BATCH / 2];
+    let mut settings = lingering(HOUR);
+    settings.batch_size = BATCH;
+    let mut world = warm(1, 6, settings);
+    world.set_latency(ms(5));
+    let before = batches(&world).len();
+    let partitions = |world: &World| {
+        let sent = &batches(world)[before..];
+        sent.iter().map(|batch| batch.partition).collect::<Vec<_>>()
+    };
+    let fill = |world: &mut World, partition| {
+        for _ in 0..2 {
+            try_to(world, partition, &half).unwrap();
+        }
+    };
+    try_to(&mut world, 0, b"hardly begun").unwrap();
+    try_to(&mut world, 1, &half).unwrap();
+    try_to(&mut world, 2, &half).unwrap();
+    world.run_for(ms(20));
+    assert!(partitions(&world).is_empty(), "nothing is full");
+    fill(&mut world, 3);
+    world.run_for(ms(6));
+    assert_eq!(partitions(&world), [1, 3], "one for one, and the one that has waited longest");
+    // The broker has this request, and the answer is on its way.
+    fill(&mut world, 4);
+    world.run_for(ms(20));
+    assert_eq!(partitions(&world), [1, 3, 4], "a busy broker gets full ones only");
+    // Now it has answered.
+    fill(&mut world, 5);
+    world.run_for(ms(20));
+    assert_eq!(partitions(&world)[3..], [2, 5]);
+    assert!(settle(&mut world));
+    world.assert_clean();
+}
+
+#[test]
 fn acc_03_full_batch_skips_linger() {
     let mut world = warm(1, 1, lingering(HOUR));
     let (start, before) = (world.now(), handed_out(&world));

@@ -88,9 +88,9 @@ fn sticky_runs(sizes: &[usize]) -> Vec<(i32, usize)> {
     let receipts: Vec<_> =
         sizes.iter().map(|&len| world.push(&unkeyed(&noise(1, len))).unwrap()).collect();
     world.run_for(Duration::from_secs(1));
-    let largest = sizes.iter().max().unwrap() + 20;
+    // One of which an eighth is there may go along with another that is full.
     for batch in &batches(&world)[before..] {
-        assert!(batch.bytes + largest > BATCH, "a batch of {} was cut short", batch.bytes);
+        assert!(batch.bytes > BATCH / 8, "a batch of {} was cut short", batch.bytes);
     }
     let sent = batches(&world).len();
     assert!(settle(&mut world));

@@ -1,0 +1,186 @@
+//! A lock that many threads want all the time, and one more often than each of the others.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::Duration;
+
+/// How often to try again before standing back, and how long in between: together about what the
+/// longest of the usual holds takes.
+const TRIES: usize = 4;
+const SPINS: usize = 4;
+
+/// How often to stand back before getting in line, and for how long.
+const NAPS: usize = 8;
+const NAP: Duration = Duration::from_micros(100);
+
+/// A mutex with an owner, which comes back again and again to work off what the others leave.
+///
+/// Threads in line for a mutex are woken one by one. Whoever lets go of it pays for that, with more
+/// than what it is held for; and what it protects goes to and fro between processors, which is
+/// slow for all. So a thread that finds another at work, and does not get in soon, stands back for
+/// a moment, in which the other does much at a stretch. For the owner it gets in line, as long as
+/// the owner has little to do; if there is much, it does good to let the owner alone.
+///
+/// A panic under the lock leaves it usable.
+#[derive(Debug)]
+pub(crate) struct Lock<T> {
+    value: Mutex<T>,
+    /// A hint only.
+    owner: AtomicU8,
+}
+
+/// What the owner does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Doing {
+    /// Something else.
+    Away,
+    /// It has the lock, or wants it.
+    Working,
+    /// The same, with much left to do afterwards.
+    Behind,
+}
+
+impl<T> Lock<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self { value: Mutex::new(value), owner: AtomicU8::new(Doing::Away as u8) }
+    }
+
+    /// In line with all others.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For threads of which there may be many.
+    #[inline]
+    pub(crate) fn lock_among_many(&self) -> MutexGuard<'_, T> {
+        self.try_lock().unwrap_or_else(|| self.lock_later())
+    }
+
+    /// For the owner.
+    pub(crate) fn lock_as_owner(&self) -> Owner<'_, T> {
+        if self.owner.load(Relaxed) == Doing::Away as u8 {
+            self.owner.store(Doing::Working as u8, Relaxed);
+        }
+        Owner { guard: self.lock(), doing: &self.owner, is_behind: false }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_later(&self) -> MutexGuard<'_, T> {
+        for _ in 0..TRIES {
+            for _ in 0..SPINS {
+                std::hint::spin_loop();
+            }
+            if let Some(guard) = self.try_lock() {
+                return guard;
+            }
+        }
+        for _ in 0..NAPS {
+            if self.owner.load(Relaxed) == Doing::Working as u8 {
+                break;
+            }
+            thread::sleep(NAP);
+            if let Some(guard) = self.try_lock() {
+                return guard;
+            }
+        }
+        self.lock()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.value.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+/// The owner's hold of a [`Lock`].
+pub(crate) struct Owner<'a, T> {
+    guard: MutexGuard<'a, T>,
+    doing: &'a AtomicU8,
+    is_behind: bool,
+}
+
+impl<T> Owner<'_, T> {
+    /// Whether much is left to do afterwards.
+    pub(crate) fn set_behind(&mut self, is_behind: bool) {
+        self.is_behind = is_behind;
+    }
+}
+
+impl<T> Drop for Owner<'_, T> {
+    fn drop(&mut self) {
+        let doing = if self.is_behind { Doing::Behind } else { Doing::Away };
+        self.doing.store(doing as u8, Relaxed);
+    }
+}
+
+impl<T> Deref for Owner<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.guard
+    }
+}
+
+impl<T> DerefMut for Owner<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.guard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_let_in_beside_another_or_kept_out_for_ever() {
+        const THREADS: u64 = 8;
+        const CALLS: u64 = 20_000;
+        let lock = Lock::new(0_u64);
+        let is_over = AtomicBool::new(false);
+        let turns = thread::scope(|scope| {
+            let owner = scope.spawn(|| {
+                let mut turns = 0_u64;
+                while !is_over.load(Relaxed) {
+                    let mut count = lock.lock_as_owner();
+                    *count += 1;
+                    count.set_behind(turns.is_multiple_of(2));
+                    turns += 1;
+                }
+                turns
+            });
+            let add = || (0..CALLS).for_each(|_| *lock.lock_among_many() += 1);
+            let adders: Vec<_> = (0..THREADS).map(|_| scope.spawn(add)).collect();
+            adders.into_iter().for_each(|adder| adder.join().unwrap());
+            is_over.store(true, Relaxed);
+            owner.join().unwrap()
+        });
+        assert_eq!(*lock.lock(), turns + THREADS * CALLS);
+    }
+
+    #[test]
+    fn a_panic_leaves_it_usable() {
+        let lock = Lock::new(1);
+        let panic = thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    let _guard = lock.lock_among_many();
+                    panic!("on purpose");
+                })
+                .join()
+        });
+        assert!(panic.is_err());
+        *lock.lock_among_many() += 1;
+        *lock.lock_as_owner() += 1;
+        assert_eq!(*lock.lock(), 3);
+    }
+}
