@@ -48,6 +48,11 @@ impl<T> Lock<T> {
         Self { value: Mutex::new(value), owner: AtomicU8::new(Doing::Away as u8) }
     }
 
+    /// Whether the owner had much left to do when it was last here.
+    pub(crate) fn is_owner_behind(&self) -> bool {
+        self.owner.load(Relaxed) == Doing::Behind as u8
+    }
+
     /// In line with all others.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner)

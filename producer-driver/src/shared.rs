@@ -129,6 +129,10 @@ impl Shared {
                 *unusual = Some(Unusual::waiting(slot, self.clone(), topic, number));
                 None
             }
+            (Ok(Sent::Accepted(delivery)), _) if self.state.is_owner_behind() => {
+                *unusual = Some(Box::new(Unusual::GivesWay(delivery)));
+                None
+            }
             (Ok(Sent::Accepted(delivery)), _) => Some(delivery),
             (Ok(Sent::Waits { .. }), None) => unreachable!("a ticket has a slot"),
             (Err(error), _) => {

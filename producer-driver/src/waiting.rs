@@ -23,6 +23,9 @@ use crate::tickets::SendResult;
 /// Dropping it before it is ready gives up the place, unless the record has been accepted in the
 /// meantime: then it is produced like any other and only its result goes unseen. Either way no
 /// other record is touched. Once it is ready, the record is accepted, whatever is dropped.
+///
+/// While more than a MiB is on its way, it is not ready at once for one record of each batch, though
+/// that has been accepted, so that a task which does nothing but send gives way to the producer's.
 #[derive(Debug)]
 #[must_use = "dropping this before it is ready may drop the record: await it, or call wait()"]
 pub struct Admission(
@@ -35,6 +38,8 @@ pub struct Admission(
 pub(crate) enum Unusual {
     Refused(SendError),
     Waiting(Place),
+    /// Accepted, but the driver has much to do and may be a task of the same thread.
+    GivesWay(Delivery),
 }
 
 /// A record's place in the queue.
@@ -72,7 +77,7 @@ impl Admission {
         match &self.0 {
             Err(Some(unusual)) => match &**unusual {
                 Unusual::Waiting(place) => Some(place),
-                Unusual::Refused(_) => None,
+                Unusual::Refused(_) | Unusual::GivesWay(_) => None,
             },
             _ => None,
         }
@@ -89,15 +94,20 @@ impl Admission {
             Some(place) => Some(std::task::ready!(place.slot.poll(context))),
             None => None,
         };
-        let taken = std::mem::replace(&mut self.0, Err(None));
-        Poll::Ready(match (result, taken) {
-            (Some(result), _) => result,
-            (None, Ok(delivery)) => Ok(delivery),
-            (None, Err(unusual)) => match unusual.map(|unusual| *unusual) {
-                Some(Unusual::Refused(error)) => Err(error),
-                _ => panic!("future polled after it was ready"),
-            },
-        })
+        let unusual = match std::mem::replace(&mut self.0, Err(None)) {
+            Ok(delivery) => return Poll::Ready(Ok(delivery)),
+            Err(unusual) => unusual.map(|unusual| *unusual),
+        };
+        match (result, unusual) {
+            (Some(result), _) => Poll::Ready(result),
+            (None, Some(Unusual::Refused(error))) => Poll::Ready(Err(error)),
+            (None, Some(Unusual::GivesWay(delivery))) => {
+                self.0 = Ok(delivery);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            (None, _) => panic!("future polled after it was ready"),
+        }
     }
 
     /// Takes the record back, whether it still waits or has been accepted. `Cancelled` is a
@@ -112,6 +122,11 @@ impl Admission {
         {
             self.0 = Err(None);
             return Cancel::Cancelled;
+        }
+        if let Err(Some(unusual)) = &self.0
+            && let Unusual::GivesWay(delivery) = &**unusual
+        {
+            return delivery.cancel();
         }
         match Pin::new(&mut self).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(delivery)) => delivery.cancel(),

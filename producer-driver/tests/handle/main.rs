@@ -1,6 +1,7 @@
 //! The handle and the driver against simulated brokers: order, waiting, closing, waking.
 #![allow(clippy::unwrap_used, reason = "a test may panic, in its helpers too")]
 
+mod behind;
 mod callbacks;
 mod cancelling;
 mod closing;
