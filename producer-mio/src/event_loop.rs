@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::task::{Wake, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use mio::Registry;
@@ -12,6 +12,7 @@ use mio::event::Event;
 use producer_driver::proto::{Config, ConfigError};
 use producer_driver::{DialSettings, Driver, Handle, Interest, Next, Resolve, pair, system_seed};
 
+use crate::alarm::Alarm;
 use crate::dial::Dialler;
 use crate::sources::{Socket, Sources};
 
@@ -48,6 +49,7 @@ pub struct EventLoop {
     dialler: Dialler,
     sources: Arc<Sources>,
     tokens: Range<usize>,
+    alarm: Arc<Alarm>,
     waker: Waker,
     next: Next,
 }
@@ -79,19 +81,6 @@ impl StartError {
     }
 }
 
-struct WakePoll(Arc<mio::Waker>);
-
-impl Wake for WakePoll {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if let Err(error) = self.0.wake() {
-            tracing::error!(%error, "the event loop cannot be woken");
-        }
-    }
-}
 
 impl EventLoop {
     /// Makes a producer: the handle for the application, which other threads may use, too, and
@@ -131,10 +120,11 @@ impl EventLoop {
         let registry = registry.try_clone().map_err(StartError::system("mio registry"))?;
         let (handle, driver) = pair(config, seed)?;
         let sources = Sources::new(registry, tokens.start + 1..tokens.end);
-        let waker = Waker::from(Arc::new(WakePoll(waker)));
+        let alarm = Arc::new(Alarm::new(waker));
+        let waker = Waker::from(alarm.clone());
         let dialler = Dialler::new(DialSettings::new(config), sources.clone(), waker.clone());
         let next = Next::Again;
-        Ok((handle, Self { driver, dialler, sources, tokens, waker, next }))
+        Ok((handle, Self { driver, dialler, sources, tokens, alarm, waker, next }))
     }
 
     /// Replaces how names are looked up, from the next look-up on.
@@ -170,6 +160,7 @@ impl EventLoop {
     /// whether it brought events, the waker's included, or ran into its timeout. False when the
     /// producer is closed and everybody has been told: drop this.
     pub fn turn(&mut self) -> bool {
+        self.alarm.begin_turn();
         for (conn, result) in self.dialler.advance(Instant::now()) {
             match result {
                 Ok(socket) => self.driver.connected(conn, socket),
@@ -183,11 +174,14 @@ impl EventLoop {
     }
 
     /// How long [`mio::Poll::poll`] may sleep before the next [`turn`](Self::turn), if no event
-    /// comes; `None` for ever.
+    /// comes; `None` for ever. To be asked right before that poll, by the thread that calls it: what
+    /// this thread sends is not a reason to wake it, but makes this zero.
     pub fn next_timeout(&self) -> Option<Duration> {
+        let is_called = self.alarm.begin_sleep();
         let deadline = match self.next {
-            Next::Again => return Some(Duration::ZERO),
             Next::Closed => return None,
+            Next::Again => return Some(Duration::ZERO),
+            Next::Sleep(_) if is_called => return Some(Duration::ZERO),
             Next::Sleep(deadline) => deadline,
         };
         let now = Instant::now();
