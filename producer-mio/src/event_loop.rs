@@ -81,7 +81,6 @@ impl StartError {
     }
 }
 
-
 impl EventLoop {
     /// Makes a producer: the handle for the application, which other threads may use, too, and
     /// its part of the loop. Nothing is sent before the first record or topic.
