@@ -18,8 +18,11 @@ use crate::waiting::{Admission, Reply};
 /// The application's side of a producer: cheap to clone, and free to use from any number of
 /// threads and tasks at once.
 ///
-/// No call blocks or does I/O; what takes time is a future that works on any executor and can
-/// also be waited for on a plain thread. Every future says what dropping it means.
+/// No call waits for the cluster or does I/O; what takes time is a future that works on any executor
+/// and can also be waited for on a plain thread. Every future says what dropping it means. Under
+/// load a call that sends may take longer than usual: when other threads send at the same time, it may
+/// stand back for tenths of a millisecond; and where the adapter says so, as `producer-mio`'s thread
+/// does, it may compress a batch.
 ///
 /// When the last handle is dropped, the producer closes in the background: what was accepted is
 /// still sent, bounded by `delivery_timeout`.

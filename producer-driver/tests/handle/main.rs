@@ -74,6 +74,26 @@ fn a_failure_tells_its_error_and_what_may_be_in_the_log() {
 }
 
 #[test]
+fn records_of_a_batch_keep_their_timestamps_however_far_apart_they_are() {
+    let mut rig = Rig::new(|_| ());
+    let timestamps = [1_700_000_000_000, 0, 1_700_000_000_001, 1_000, 1_699_000_000_000];
+    let sent: Vec<_> = timestamps
+        .iter()
+        .map(|&at| rig.handle.send(Record::to("orders").partition(0).timestamp(at).value("x")))
+        .collect();
+    let mut offsets = Vec::new();
+    for (admission, timestamp) in sent.into_iter().zip(timestamps) {
+        let delivery = rig.run(admission).unwrap();
+        let metadata = rig.run(delivery).unwrap();
+        assert_eq!(metadata.timestamp, timestamp);
+        offsets.extend(metadata.offset);
+    }
+    assert_eq!(offsets, [0, 1, 2, 3, 4]);
+    let stats = rig.handle.stats();
+    assert_eq!((stats.batches_sealed, stats.records_delivered), (1, 5));
+}
+
+#[test]
 fn a_topic_handle_saves_the_look_up_and_is_a_name_to_another_producer() {
     let mut rig = Rig::new(|_| ());
     let mut other = Rig::new(|_| ());

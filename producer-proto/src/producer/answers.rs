@@ -81,3 +81,42 @@ impl Producer {
         self.answers = answers;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Config;
+    use crate::conn::{Conn, Request};
+
+    #[test]
+    fn a_request_that_waits_does_not_keep_those_that_come_and_go() {
+        let mut producer = Producer::new(&Config::new("b:9092"), Instant::ZERO, [0; 32]).unwrap();
+        let (waits, comes_and_goes) = (ConnectionId(1), ConnectionId(2));
+        let mut conn = Conn::new(0, 1_000, Instant::ZERO);
+        for correlation in 5..7 {
+            conn.sent(Instant::ZERO, 10, correlation, 0, Request::ApiVersions);
+            producer.expect_answer(waits, correlation);
+        }
+        producer.conns.insert(waits, conn);
+        producer.stats.requests_in_flight = 2;
+        for correlation in 0..1_000_000 {
+            producer.expect_answer(comes_and_goes, correlation);
+        }
+        assert!(producer.answers.capacity() <= 2 * SPARE, "{}", producer.answers.capacity());
+
+        producer.trim_answers();
+        let first = producer.answers.front().unwrap();
+        assert_eq!((first.conn, first.correlation), (waits, 5));
+        producer.conns.get_mut(&waits).unwrap().in_flight.pop_front();
+        producer.trim_answers();
+        let first = producer.answers.front().unwrap();
+        assert_eq!((first.conn, first.correlation), (waits, 6), "the one behind it waits on");
+        let timeout = Duration::from_secs(30);
+        assert_eq!(producer.poll_timeout(), Some(Instant::ZERO + timeout));
+        producer.conns.clear();
+        producer.trim_answers();
+        assert!(producer.answers.is_empty());
+    }
+}

@@ -1,7 +1,8 @@
 //! Who gets which record.
 
 use crate::rig::{
-    HOUR, batches, config, keyed, ms, noise, partition_of, settle, to, try_to, unkeyed, warm, world,
+    HOUR, batches, config, keyed, ms, noise, partition_of, produces, settle, to, try_to, unkeyed,
+    warm, world,
 };
 use producer_proto::{Config, Partitioner, PartitionerError, PartitionerKind, PushError, Receipt};
 use producer_sim::{ApiKey, Cluster, ClusterConfig, ResponseError, Rule, TopicConfig, World};
@@ -84,13 +85,19 @@ fn sticky_runs(sizes: &[usize]) -> Vec<(i32, usize)> {
     config.linger = HOUR;
     config.delivery_timeout = Some(2 * HOUR);
     let mut world = warm(1, 3, config);
-    let before = batches(&world).len();
+    let requests = produces(&world).len();
     let receipts: Vec<_> =
         sizes.iter().map(|&len| world.push(&unkeyed(&noise(1, len))).unwrap()).collect();
     world.run_for(Duration::from_secs(1));
-    // One of which an eighth is there may go along with another that is full.
-    for batch in &batches(&world)[before..] {
-        assert!(batch.bytes > BATCH / 8, "a batch of {} was cut short", batch.bytes);
+    let largest = sizes.iter().max().unwrap() + 20;
+    for request in &produces(&world)[requests..] {
+        // One that has come far may go along with each that is full.
+        let (full, short): (Vec<_>, Vec<_>) =
+            request.batches().iter().partition(|batch| batch.bytes + largest > BATCH);
+        assert!(short.len() <= full.len(), "{} batches were cut short", short.len());
+        for batch in short {
+            assert!(batch.bytes > BATCH / 8, "a batch of {} was cut short", batch.bytes);
+        }
     }
     let sent = batches(&world).len();
     assert!(settle(&mut world));
