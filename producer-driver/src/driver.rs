@@ -3,7 +3,7 @@
 mod inbox;
 mod link;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::task::Waker;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant as StdInstant};
 
 use producer_proto::{
     Action, BrokerId, Config, ConfigError, ConnectErrorKind, ConnectionId, DisconnectReason, Event,
-    Input, Job,
+    Input, Instant, Job,
 };
 
 use crate::handle::Handle;
@@ -19,7 +19,7 @@ use crate::job::Work;
 use crate::shared::Shared;
 use crate::state::Drained;
 use inbox::Inbox;
-use link::Link;
+use link::{Link, Links};
 
 /// What the system makes 100 microseconds of.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -49,7 +49,7 @@ pub fn pair<S: Read + Write>(
     let shared = Shared::new(config, seed)?;
     let driver = Driver {
         shared: shared.clone(),
-        links: BTreeMap::new(),
+        links: Links::default(),
         dialling: BTreeSet::new(),
         inputs: Vec::new(),
         drained: Drained::default(),
@@ -129,7 +129,7 @@ pub enum Next {
 /// every delivery, ticket, flush and close gets its answer, and further sends are refused.
 pub struct Driver<S> {
     shared: Arc<Shared>,
-    links: BTreeMap<ConnectionId, Link<S>>,
+    links: Links<S>,
     dialling: BTreeSet<ConnectionId>,
     /// What happened to connections, for the next drain.
     inputs: Vec<Input<'static>>,
@@ -165,7 +165,7 @@ impl<S: Read + Write> Driver<S> {
     /// A stream is ready for something; for adapters that are told so (mio). Unknown connections
     /// are ignored.
     pub fn set_ready(&mut self, conn: ConnectionId, ready: Interest) {
-        if let Some(link) = self.links.get_mut(&conn) {
+        if let Some(link) = self.links.get_mut(conn) {
             link.set_ready(ready);
         }
     }
@@ -177,10 +177,10 @@ impl<S: Read + Write> Driver<S> {
         mut poll: impl FnMut(ConnectionId, &mut S, Interest) -> Interest,
     ) -> bool {
         let mut is_any = false;
-        for (conn, link) in &mut self.links {
+        for (conn, link) in self.links.iter_mut() {
             let interest = link.interest();
             if interest != Interest::default() {
-                let ready = poll(*conn, &mut link.stream, interest);
+                let ready = poll(conn, &mut link.stream, interest);
                 is_any |= ready != Interest::default();
                 link.set_ready(ready);
             }
@@ -190,7 +190,7 @@ impl<S: Read + Write> Driver<S> {
 
     /// The stream of a connection that is up.
     pub fn stream(&mut self, conn: ConnectionId) -> Option<&mut S> {
-        self.links.get_mut(&conn).map(|link| &mut link.stream)
+        self.links.get_mut(conn).map(|link| &mut link.stream)
     }
 
     /// Lets threads that send compress a batch now and then, when they fill batches faster than
@@ -239,10 +239,16 @@ impl<S: Read + Write> Driver<S> {
     fn turn_round(&mut self, environment: &mut impl Environment, waker: &Waker) -> Next {
         self.is_pausing = false;
         let mut may_pause = false;
+        let mut now = None;
         for _ in 0..ROUNDS {
             self.transfer();
             may_pause |= self.pauses && !self.inbox.is_empty();
-            let sleep = self.drain(waker, may_pause);
+            // What was only written does not make it later; to read the clock takes a while.
+            let now = match now {
+                Some(now) if !self.inbox.has_read() => now,
+                _ => *now.insert(self.shared.clock.now()),
+            };
+            let sleep = self.drain(now, waker, may_pause);
             self.carry_out(environment);
             if self.is_closed {
                 return Next::Closed;
@@ -264,7 +270,7 @@ impl<S: Read + Write> Driver<S> {
     /// Writes and reads on every stream that is ready.
     fn transfer(&mut self) {
         let Self { shared, links, inputs, inbox, .. } = self;
-        links.retain(|&conn, link| match link.transfer(conn, inbox, shared) {
+        links.retain(|conn, link| match link.transfer(conn, inbox, shared) {
             None => true,
             Some(reason) => {
                 inputs.push(Input::Disconnected { conn, reason });
@@ -276,9 +282,13 @@ impl<S: Read + Write> Driver<S> {
     /// Hands in what happened, takes out what came of it, all under one hold of the lock. Gives
     /// the deadline to sleep until when nothing is left to do but to tell callers.
     #[expect(clippy::option_option, reason = "whether to sleep, and whether there is a deadline")]
-    fn drain(&mut self, waker: &Waker, may_pause: bool) -> Option<Option<StdInstant>> {
-        let is_busy = !self.jobs.is_empty() || self.links.values().any(Link::is_busy);
-        let now = self.shared.clock.now();
+    fn drain(
+        &mut self,
+        now: Instant,
+        waker: &Waker,
+        may_pause: bool,
+    ) -> Option<Option<StdInstant>> {
+        let is_busy = !self.jobs.is_empty() || self.links.is_busy();
         let mut state = self.shared.lock_to_drain();
         state.begin_turn(waker);
         self.inbox.hand_in(now, &mut state.core);
@@ -304,7 +314,7 @@ impl<S: Read + Write> Driver<S> {
     /// Does what the core asked for, and tells callers what they wait for.
     fn carry_out(&mut self, environment: &mut impl Environment) {
         for transmit in self.drained.transmits.drain(..) {
-            if let Some(link) = self.links.get_mut(&transmit.conn()) {
+            if let Some(link) = self.links.get_mut(transmit.conn()) {
                 link.session.queue(transmit);
             }
         }
@@ -319,7 +329,7 @@ impl<S: Read + Write> Driver<S> {
                     if self.dialling.remove(&conn) {
                         environment.stop_dialling(conn);
                     }
-                    self.links.remove(&conn);
+                    self.links.remove(conn);
                     let reason = DisconnectReason::Requested;
                     self.inputs.push(Input::Disconnected { conn, reason });
                 }
@@ -336,7 +346,7 @@ impl<S: Read + Write> Driver<S> {
             for conn in std::mem::take(&mut self.dialling) {
                 environment.stop_dialling(conn);
             }
-            self.links.clear();
+            self.links = Links::default();
             let closers = self.shared.lock().take_closers();
             for closer in closers {
                 closer.fill(());
@@ -365,7 +375,7 @@ impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
         let mut inputs = std::mem::take(&mut self.inputs);
         let reason = DisconnectReason::Requested;
-        let links = std::mem::take(&mut self.links).into_keys();
+        let links = std::mem::take(&mut self.links).into_ids();
         inputs.extend(links.map(|conn| Input::Disconnected { conn, reason }));
         let kind = ConnectErrorKind::Other;
         let dials = std::mem::take(&mut self.dialling).into_iter();

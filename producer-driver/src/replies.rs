@@ -38,6 +38,18 @@ impl Replies {
         for (completion, settled) in self.settled.drain(..) {
             completion.settle(settled);
         }
+        let is_empty = self.sends.is_empty()
+            && self.counts.is_empty()
+            && self.descriptions.is_empty()
+            && self.warm_ups.is_empty()
+            && self.signals.is_empty();
+        if !is_empty {
+            self.deliver_rare();
+        }
+    }
+
+    #[cold]
+    fn deliver_rare(&mut self) {
         for (caller, result) in self.sends.drain(..) {
             caller.tell(result);
         }

@@ -10,6 +10,9 @@ use producer_proto::{DisconnectReason, Transmit};
 /// nothing is gained.
 const SLICES: usize = 64;
 
+/// How many it takes of one small request: to prepare places for many takes longer than to fill few.
+const FEW_SLICES: usize = 8;
+
 /// The write side of one connection and the mapping of its errors. It never blocks and never
 /// sleeps: the stream must be in non-blocking mode.
 ///
@@ -109,18 +112,30 @@ impl<B: Buf> Session<B> {
 
     /// One write call; `None` when there is nothing to write.
     fn write_some(&mut self, stream: &mut impl Write) -> io::Result<Option<usize>> {
-        let mut slices = [IoSlice::new(&[]); SLICES];
+        match self.outbox.len() {
+            0 => Ok(None),
+            1 => self.write_slices::<FEW_SLICES>(stream),
+            _ => self.write_slices::<SLICES>(stream),
+        }
+    }
+
+    fn write_slices<const N: usize>(
+        &mut self,
+        stream: &mut impl Write,
+    ) -> io::Result<Option<usize>> {
+        let mut slices = [IoSlice::new(&[]); N];
         let mut filled = 0;
         for transmit in &self.outbox {
             filled += transmit.chunks_vectored(&mut slices[filled..]);
-            if filled == SLICES {
+            if filled == N {
                 break;
             }
         }
-        if filled == 0 {
-            return Ok(None);
-        }
-        let count = stream.write_vectored(&slices[..filled])?;
+        let count = match slices[..filled] {
+            [] => return Ok(None),
+            [only] => stream.write(&only)?,
+            ref many => stream.write_vectored(many)?,
+        };
         let mut left = count;
         while let Some(front) = self.outbox.front_mut() {
             let step = left.min(front.remaining());

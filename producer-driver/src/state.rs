@@ -380,9 +380,9 @@ impl State {
                 self.on_event(now, event, drained);
                 had_event = true;
             }
-            self.expire(now, &mut drained.replies);
-            self.advance_barriers(now, &mut drained.replies);
-            if !self.warm_ups.is_empty() {
+            if self.is_waited_for() {
+                self.expire(now, &mut drained.replies);
+                self.advance_barriers(now, &mut drained.replies);
                 self.advance_warm_ups(now, &mut drained.replies);
             }
             while let Some(action) = self.core.poll_action() {
@@ -466,9 +466,22 @@ impl State {
         }
     }
 
+    /// Whether anybody waits for more than the outcome of a record.
+    fn is_waited_for(&self) -> bool {
+        !self.tickets.is_empty()
+            || !self.watchers.is_empty()
+            || !self.warm_ups.is_empty()
+            || !self.barriers.is_empty()
+            || self.look_at.is_some()
+            || matches!(self.phase, Phase::Draining { .. })
+    }
+
     /// When to drain at the latest.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let mut deadline = self.core.poll_timeout();
+        if !self.is_waited_for() {
+            return deadline;
+        }
         let mut also = |other: Option<Instant>| {
             deadline = deadline.into_iter().chain(other).min();
         };

@@ -65,6 +65,11 @@ impl Dialler {
         self.dials.values().filter_map(Stage::until).chain(ended).min()
     }
 
+    /// Whether no dial is under way or has ended: then [`advance`](Self::advance) has nothing to say.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.dials.is_empty() && self.ended.is_empty()
+    }
+
     /// Goes on with what has been resolved and what has run out of time; gives the dials that
     /// have ended.
     pub(crate) fn advance(&mut self, now: Instant) -> impl Iterator<Item = Ended> {

@@ -160,10 +160,12 @@ impl EventLoop {
     /// producer is closed and everybody has been told: drop this.
     pub fn turn(&mut self) -> bool {
         self.alarm.begin_turn();
-        for (conn, result) in self.dialler.advance(Instant::now()) {
-            match result {
-                Ok(socket) => self.driver.connected(conn, socket),
-                Err(kind) => self.driver.connect_failed(conn, kind),
+        if !self.dialler.is_idle() {
+            for (conn, result) in self.dialler.advance(Instant::now()) {
+                match result {
+                    Ok(socket) => self.driver.connected(conn, socket),
+                    Err(kind) => self.driver.connect_failed(conn, kind),
+                }
             }
         }
         if self.next != Next::Closed {

@@ -9,7 +9,7 @@ use crate::node::NodeIndex;
 use crate::outstanding::Slot;
 use crate::topics::PartitionIndex;
 use crate::wire::{ApiKey, BrokerVersions, FrameSplitter};
-use crate::{DescribeId, Instant};
+use crate::{ConnectionId, DescribeId, Instant};
 
 pub(crate) struct Conn {
     pub(crate) node: NodeIndex,
@@ -35,6 +35,48 @@ pub(crate) struct Conn {
     pub(crate) is_superseded: bool,
     /// Buffer memory of finished batches whose bytes the transport may still hold.
     pub(crate) lent: Vec<Slot>,
+}
+
+/// The connections, by id. There are few, they are looked up all the time, and a new one has the
+/// highest id: a sorted list.
+#[derive(Default)]
+pub(crate) struct Conns(Vec<(ConnectionId, Conn)>);
+
+impl Conns {
+    #[inline]
+    fn place(&self, id: ConnectionId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&id, |&(id, _)| id)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: &ConnectionId) -> Option<&Conn> {
+        self.place(*id).ok().map(|place| &self.0[place].1)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: &ConnectionId) -> Option<&mut Conn> {
+        self.place(*id).ok().map(|place| &mut self.0[place].1)
+    }
+
+    pub(crate) fn insert(&mut self, id: ConnectionId, conn: Conn) {
+        match self.place(id) {
+            Ok(place) => self.0[place].1 = conn,
+            Err(place) => self.0.insert(place, (id, conn)),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: &ConnectionId) -> Option<Conn> {
+        self.place(*id).ok().map(|place| self.0.remove(place).1)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        self.0.iter().map(|&(id, _)| id)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
 }
 
 /// Where a connection is in its life.

@@ -126,14 +126,19 @@ pub enum DisconnectReason {
 #[must_use = "the core counts these bytes as handed out"]
 pub struct Transmit {
     conn: ConnectionId,
-    chunks: VecDeque<Bytes>,
+    /// Empty only when nothing remains.
+    front: Bytes,
+    /// What follows it: nothing in a small request, which then needs no list.
+    rest: VecDeque<Bytes>,
     remaining: usize,
 }
 
 impl Transmit {
-    pub(crate) fn new(conn: ConnectionId, chunks: VecDeque<Bytes>) -> Self {
-        let remaining = chunks.iter().map(Bytes::len).sum();
-        Self { conn, chunks, remaining }
+    /// No chunk is empty.
+    pub(crate) fn new(conn: ConnectionId, front: Bytes, rest: VecDeque<Bytes>) -> Self {
+        debug_assert!(!front.is_empty() && rest.iter().all(|chunk| !chunk.is_empty()));
+        let remaining = front.len() + rest.iter().map(Bytes::len).sum::<usize>();
+        Self { conn, front, rest, remaining }
     }
 
     /// The connection to write to.
@@ -143,7 +148,7 @@ impl Transmit {
 
     /// The chunks still to be written, in order.
     pub fn into_chunks(self) -> impl Iterator<Item = Bytes> {
-        self.chunks.into_iter()
+        std::iter::once(self.front).filter(|front| !front.is_empty()).chain(self.rest)
     }
 }
 
@@ -153,12 +158,15 @@ impl Buf for Transmit {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.chunks.front().map_or(&[], |chunk| chunk)
+        &self.front
     }
 
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
+        if self.remaining == 0 {
+            return 0;
+        }
         let mut filled = 0;
-        for (slot, chunk) in dst.iter_mut().zip(&self.chunks) {
+        for (slot, chunk) in dst.iter_mut().zip(std::iter::once(&self.front).chain(&self.rest)) {
             *slot = IoSlice::new(chunk);
             filled += 1;
         }
@@ -168,13 +176,13 @@ impl Buf for Transmit {
     fn advance(&mut self, mut count: usize) {
         assert!(count <= self.remaining, "advanced past the end of a Transmit");
         self.remaining -= count;
-        while let Some(front) = self.chunks.front_mut() {
-            if count < front.len() {
-                front.advance(count);
+        while count >= self.front.len() {
+            count -= self.front.len();
+            self.front = self.rest.pop_front().unwrap_or_default();
+            if self.remaining == 0 {
                 return;
             }
-            count -= front.len();
-            self.chunks.pop_front();
         }
+        self.front.advance(count);
     }
 }

@@ -91,17 +91,14 @@ impl Metadata {
         if self.asked.is_some() {
             return None;
         }
-        let by_need = if self.fresh {
-            Some(self.backoff_until)
-        } else if self.is_needed() {
-            Some(self.backoff_until.max(self.spaced_until))
-        } else {
-            None
-        };
-        let by_age = self
-            .last_success
-            .map(|at| (at + max_age).max(self.backoff_until).max(self.spaced_until));
-        by_need.into_iter().chain(by_age).min()
+        let spaced = self.backoff_until.max(self.spaced_until);
+        if self.fresh {
+            return Some(self.backoff_until);
+        }
+        if self.is_needed() {
+            return Some(spaced);
+        }
+        self.last_success.map(|at| (at + max_age).max(spaced))
     }
 
     /// A request has been queued on `conn`.

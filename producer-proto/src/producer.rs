@@ -28,13 +28,13 @@ mod topic_errors;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::batch::BufferPool;
 use crate::batches::Batches;
 use crate::budget::{Budget, LaneIndex, NO_LEADER};
 use crate::config::Settings;
-use crate::conn::Conn;
+use crate::conn::Conns;
 use crate::error::{FatalError, InvalidTopic, PushError, TopicError};
 use crate::event::{Cancel, Event, Lane, Receipt};
 use crate::io::{Action, Input, Transmit};
@@ -74,7 +74,7 @@ pub struct Producer {
     batches: Batches,
     outstanding: Outstanding,
     nodes: Nodes,
-    conns: BTreeMap<ConnectionId, Conn>,
+    conns: Conns,
     next_conn: u64,
     metadata: Metadata,
     ids: ProducerIds,
@@ -99,6 +99,8 @@ pub struct Producer {
     next_job: u64,
     /// Jobs handed out: by ticket, the batch that waits for it.
     working: BTreeMap<u64, Slot>,
+    /// Nothing was handed out since the last [`settle`](Self::settle).
+    is_settled: bool,
     phase: Phase,
     fatal: Option<FatalError>,
     /// What last went wrong with a connection, until one works.
@@ -118,6 +120,7 @@ pub struct Producer {
 struct Scratch {
     response: ProduceResponse,
     scaffold: BytesMut,
+    bodies: Vec<(usize, Bytes)>,
     taken: Vec<Taken>,
     request_batches: Vec<Vec<(PartitionIndex, Slot)>>,
 }
@@ -175,7 +178,7 @@ impl Producer {
             batches: Batches::default(),
             outstanding: Outstanding::default(),
             nodes,
-            conns: BTreeMap::new(),
+            conns: Conns::default(),
             next_conn: 0,
             metadata: Metadata::new(),
             ids: ProducerIds::default(),
@@ -193,6 +196,7 @@ impl Producer {
             questions: Questions::default(),
             next_job: 0,
             working: BTreeMap::new(),
+            is_settled: true,
             phase: Phase::Open,
             fatal: None,
             trouble: None,
@@ -380,7 +384,11 @@ impl Producer {
     /// after [`Input::Written`] has covered this one.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         self.enter(now);
+        if self.dirty.is_empty() && self.is_settled {
+            return None;
+        }
         let transmit = self.next_transmit();
+        self.is_settled = false;
         if transmit.is_none() {
             self.settle();
         }
@@ -426,12 +434,13 @@ impl Producer {
     /// When to call [`handle_input`](Self::handle_input) with [`Input::Timeout`] at the latest;
     /// `None` when nothing waits for time to pass. It changes with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.first_deadline().map(|(at, _)| at)
+        let first = self.first_deadline();
+        (first != Instant::MAX).then_some(first)
     }
 
     /// What [`poll_timeout`](Self::poll_timeout) is for; for diagnostics.
     pub fn timeout_reason(&self) -> Option<TimerKind> {
-        self.first_deadline().map(|(_, kind)| kind)
+        self.first_deadline_kind()
     }
 
     /// The counters.
@@ -484,6 +493,7 @@ impl Producer {
 
     /// What may have become due through the call that ends here.
     fn settle(&mut self) {
+        self.is_settled = true;
         self.drive_questions();
         self.drive_metadata();
         self.drive_producer_id();

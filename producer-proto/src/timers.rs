@@ -36,7 +36,7 @@ pub enum TimerKind {
     Close,
 }
 
-/// Whose deadline: at most one is armed per key.
+/// Whose deadline: at most one is armed per key. Where two come at once, this is their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum TimerKey {
     Close,
@@ -75,37 +75,60 @@ impl TimerKey {
 }
 
 /// The deadlines that are not constant offsets (those wait in queues of their own).
-#[derive(Default)]
 pub(crate) struct Timers {
     queue: BTreeSet<(Instant, TimerKey)>,
     armed: BTreeMap<TimerKey, Instant>,
+    /// The first of `queue`, which is asked for far more often than it changes.
+    first: Instant,
+    /// That of [`TimerKey::Metadata`], which every call looks at.
+    metadata: Instant,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        let (queue, armed) = (BTreeSet::new(), BTreeMap::new());
+        Self { queue, armed, first: Instant::MAX, metadata: Instant::MAX }
+    }
 }
 
 impl Timers {
     /// Arms `key`, in place of what it was armed for. [`Instant::MAX`] never comes: it disarms.
+    #[inline]
     pub(crate) fn set(&mut self, key: TimerKey, at: Instant) {
-        if at == Instant::MAX {
-            return self.clear(key);
+        if key == TimerKey::Metadata && at == self.metadata {
+            return;
         }
-        match self.armed.insert(key, at) {
-            Some(old) if old == at => return,
-            Some(old) => {
-                self.queue.remove(&(old, key));
-            }
-            None => {}
-        }
-        self.queue.insert((at, key));
+        self.change(key, at);
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self, key: TimerKey) {
-        if let Some(at) = self.armed.remove(&key) {
-            self.queue.remove(&(at, key));
+        if self.first != Instant::MAX {
+            self.set(key, Instant::MAX);
         }
+    }
+
+    #[inline(never)]
+    fn change(&mut self, key: TimerKey, at: Instant) {
+        let is_armed = at != Instant::MAX;
+        let old = if is_armed { self.armed.insert(key, at) } else { self.armed.remove(&key) };
+        if old == Some(at) {
+            return;
+        }
+        if let Some(old) = old {
+            self.queue.remove(&(old, key));
+        }
+        if is_armed {
+            self.queue.insert((at, key));
+        }
+        if key == TimerKey::Metadata {
+            self.metadata = at;
+        }
+        self.first = self.queue.first().map_or(Instant::MAX, |&(at, _)| at);
     }
 
     pub(crate) fn clear_all(&mut self) {
-        self.queue.clear();
-        self.armed.clear();
+        *self = Self::default();
     }
 
     pub(crate) fn deadline(&self, key: TimerKey) -> Option<Instant> {
@@ -114,16 +137,23 @@ impl Timers {
 
     /// Takes the first deadline that `now` has reached.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<TimerKey> {
-        let &(at, key) = self.queue.first()?;
-        if at > now {
+        if self.first > now {
             return None;
         }
+        let &(_, key) = self.queue.first()?;
         self.clear(key);
         Some(key)
     }
 
-    pub(crate) fn first(&self) -> Option<(Instant, TimerKind)> {
-        self.queue.first().map(|&(at, key)| (at, key.kind()))
+    /// When the first deadline comes; the end of time if there is none.
+    #[inline]
+    pub(crate) fn first(&self) -> Instant {
+        self.first
+    }
+
+    /// What the first deadline is for.
+    pub(crate) fn first_kind(&self) -> Option<TimerKind> {
+        self.queue.first().map(|&(_, key)| key.kind())
     }
 }
 
@@ -141,12 +171,12 @@ mod tests {
         timers.set(TimerKey::Metadata, at(30));
         timers.set(TimerKey::Close, at(20));
         timers.set(TimerKey::Metadata, at(10));
-        assert_eq!(timers.first(), Some((at(10), TimerKind::Metadata)));
+        assert_eq!((timers.first(), timers.first_kind()), (at(10), Some(TimerKind::Metadata)));
         assert_eq!(timers.pop_due(at(9)), None);
         assert_eq!(timers.pop_due(at(25)), Some(TimerKey::Metadata));
         assert_eq!(timers.pop_due(at(25)), Some(TimerKey::Close));
         assert_eq!(timers.pop_due(at(25)), None);
-        assert_eq!(timers.first(), None);
+        assert_eq!((timers.first(), timers.first_kind()), (Instant::MAX, None));
     }
 
     #[test]
@@ -155,6 +185,6 @@ mod tests {
         timers.set(TimerKey::Retry(1), at(5));
         timers.set(TimerKey::Retry(1), Instant::MAX);
         assert_eq!(timers.deadline(TimerKey::Retry(1)), None);
-        assert_eq!(timers.first(), None);
+        assert_eq!(timers.first(), Instant::MAX);
     }
 }

@@ -37,6 +37,10 @@ impl Inbox {
         self.transfers.is_empty()
     }
 
+    pub(super) fn has_read(&self) -> bool {
+        self.filled > 0
+    }
+
     /// Notes what was written.
     pub(super) fn written(&mut self, conn: ConnectionId, bytes: usize) {
         self.transfers.push(Transfer::Written(conn, bytes));

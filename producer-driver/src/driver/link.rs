@@ -75,3 +75,55 @@ impl<S: Read + Write> Link<S> {
         if self.ready.read { None } else { self.failed }
     }
 }
+
+/// The connections that are up, by id. There are few, and every round goes through all of them: a
+/// sorted list.
+pub(super) struct Links<S>(Vec<(ConnectionId, Link<S>)>);
+
+impl<S> Default for Links<S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<S> Links<S> {
+    fn place(&self, conn: ConnectionId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&conn, |&(conn, _)| conn)
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnectionId) -> Option<&mut Link<S>> {
+        self.place(conn).ok().map(|place| &mut self.0[place].1)
+    }
+
+    pub(super) fn insert(&mut self, conn: ConnectionId, link: Link<S>) {
+        match self.place(conn) {
+            Ok(place) => self.0[place].1 = link,
+            Err(place) => self.0.insert(place, (conn, link)),
+        }
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnectionId) {
+        if let Ok(place) = self.place(conn) {
+            self.0.remove(place);
+        }
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Link<S>)> {
+        self.0.iter_mut().map(|(conn, link)| (*conn, link))
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(ConnectionId, &mut Link<S>) -> bool) {
+        self.0.retain_mut(|(conn, link)| keep(*conn, link));
+    }
+
+    pub(super) fn into_ids(self) -> impl Iterator<Item = ConnectionId> {
+        self.0.into_iter().map(|(conn, _)| conn)
+    }
+}
+
+impl<S: Read + Write> Links<S> {
+    /// Whether any has something to do without waiting.
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.iter().any(|(_, link)| link.is_busy())
+    }
+}

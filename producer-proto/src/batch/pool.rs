@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 
+/// Zeros that are written faster than asked for.
+const FEW: usize = 1024;
+
 /// Keeps a bounded number of buffers of one size, that of a full batch.
 ///
 /// Small batches get buffers of their own size, so that many sparse partitions do not hold a full
@@ -24,7 +27,7 @@ impl BufferPool {
     /// than twice as much. Its contents are of no meaning.
     pub(crate) fn take(&mut self, hint: usize) -> Vec<u8> {
         if hint > self.size || hint.saturating_mul(2) < self.size {
-            return vec![0; hint];
+            return zeroed(hint);
         }
         self.free.pop().unwrap_or_else(|| vec![0; self.size])
     }
@@ -47,6 +50,16 @@ impl BufferPool {
     pub(crate) fn idle_bytes(&self) -> usize {
         self.free.len() * self.size
     }
+}
+
+/// To ask the allocator for zeros is slow where they are few.
+fn zeroed(len: usize) -> Vec<u8> {
+    if len > FEW {
+        return vec![0; len];
+    }
+    let mut buffer = Vec::with_capacity(len);
+    buffer.resize(len, 0);
+    buffer
 }
 
 #[cfg(test)]

@@ -429,7 +429,7 @@ impl Producer {
 
     /// Closes everything, for good.
     pub(super) fn close_all_connections(&mut self) {
-        let ids: Vec<_> = self.conns.keys().copied().collect();
+        let ids: Vec<_> = self.conns.ids().collect();
         for id in ids {
             self.close_connection(id, Ending::Unneeded);
         }

@@ -26,6 +26,10 @@ const STAMPS_FROM: i16 = 3;
 /// Scaffold of one partition in a request: header of the batch and framing, roughly.
 const SCAFFOLD_PER_BATCH: usize = HEADER_LEN + 16;
 
+/// Up to here, to copy a body into the scaffold costs less than to share it: two counts of
+/// references, and two more pieces for the system to gather.
+const SMALL_BODY: usize = 1024;
+
 impl Producer {
     pub(super) fn next_transmit(&mut self) -> Option<Transmit> {
         while let Some(node) = self.dirty.pop_front() {
@@ -57,7 +61,8 @@ impl Producer {
             if api == ApiKey::Metadata {
                 self.stats.metadata_requests += 1;
             }
-            return Some(self.hand_out(id, correlation, VecDeque::from([outgoing.bytes]), len));
+            let transmit = Transmit::new(id, outgoing.bytes, VecDeque::new());
+            return Some(self.hand_out(transmit, correlation, len));
         }
         let limit = self.settings.max_in_flight_requests_per_connection;
         if !conn.is_ready() || conn.in_flight.len() >= limit {
@@ -66,18 +71,12 @@ impl Producer {
         self.produce_to(node, id)
     }
 
-    fn hand_out(
-        &mut self,
-        id: ConnectionId,
-        correlation: i32,
-        chunks: VecDeque<Bytes>,
-        len: usize,
-    ) -> Transmit {
+    fn hand_out(&mut self, transmit: Transmit, correlation: i32, len: usize) -> Transmit {
         self.stats.requests_sent += 1;
         self.stats.requests_in_flight += 1;
         self.stats.bytes_out += len as u64;
-        self.expect_answer(id, correlation);
-        Transmit::new(id, chunks)
+        self.expect_answer(transmit.conn(), correlation);
+        transmit
     }
 
     /// A Produce request with one batch of each ready partition, in fair rotation, up to
@@ -112,7 +111,9 @@ impl Producer {
         let transmit = if taken.is_empty() {
             None
         } else {
-            taken.sort_unstable();
+            if taken.len() > 1 {
+                taken.sort_unstable();
+            }
             self.note_able(node);
             self.produce_request(node, id, version, &taken)
         };
@@ -225,28 +226,32 @@ impl Producer {
         let has_all_ids = taken.iter().all(|taken| !self.topics.at(taken.topic).uuid.is_zero());
         let version = if has_all_ids { version } else { version.min(TOPIC_IDS_FROM - 1) };
         let correlation = self.conns.get_mut(&id)?.correlation();
-        let mut chunks = VecDeque::with_capacity(2 * taken.len() + 1);
         let mut scaffold = std::mem::take(&mut self.scratch.scaffold);
-        let len = self.write_request(&mut scaffold, &mut chunks, version, correlation, taken);
+        let mut bodies = std::mem::take(&mut self.scratch.bodies);
+        let len = self.write_request(&mut scaffold, &mut bodies, version, correlation, taken);
+        let transmit = weave(id, scaffold.split().freeze(), &mut bodies);
         self.scratch.scaffold = scaffold;
+        self.scratch.bodies = bodies;
         debug_assert!(taken.len() == 1 || len <= self.settings.max_request_size, "{len} bytes");
         let mut batches = self.scratch.request_batches.pop().unwrap_or_default();
         batches.extend(taken.iter().map(|taken| (taken.partition, taken.slot)));
-        batches.sort_unstable();
+        if batches.len() > 1 {
+            batches.sort_unstable();
+        }
         let without_answer = self.wants_no_answer();
         let kind = Request::Produce { without_answer, batches };
         let now = self.now;
         self.conns.get_mut(&id)?.sent(now, len, correlation, version, kind);
         self.stats.produce_requests += 1;
         debug_assert_eq!(self.nodes[node].conn, Some(id));
-        Some(self.hand_out(id, correlation, chunks, len))
+        Some(self.hand_out(transmit, correlation, len))
     }
 
-    /// Writes scaffold and bodies in turn; the bodies are shared, not copied.
+    /// Writes the scaffold, and gives the bodies with their places in it.
     fn write_request(
         &self,
         scaffold: &mut BytesMut,
-        chunks: &mut VecDeque<Bytes>,
+        bodies: &mut Vec<(usize, Bytes)>,
         version: i16,
         correlation: i32,
         taken: &[Taken],
@@ -264,7 +269,6 @@ impl Producer {
             i32::try_from(timeout).unwrap_or(i32::MAX),
             topics.clone().count(),
         );
-        let mut cuts: VecDeque<(usize, &Bytes)> = VecDeque::with_capacity(taken.len());
         for group in topics {
             let topic = self.topics.at(group[0].topic);
             writer.topic(&topic.name, topic.uuid, group.len());
@@ -280,21 +284,35 @@ impl Producer {
                         &sealed.records
                     }
                 };
-                cuts.push_back((writer.body(body.len()), body));
+                if body.len() <= SMALL_BODY {
+                    writer.scaffold().extend_from_slice(body);
+                } else {
+                    bodies.push((writer.body(body.len()), body.clone()));
+                }
                 writer.end_partition();
             }
             writer.end_topic();
         }
-        let len = writer.finish();
-        let scaffold = scaffold.split().freeze();
-        let mut from = 0;
-        for (cut, body) in cuts {
-            chunks.push_back(scaffold.slice(from..cut));
-            chunks.push_back(body.clone());
+        writer.finish()
+    }
+}
+
+/// A request from its scaffold and the bodies that stand in it, which are shared, not copied.
+fn weave(id: ConnectionId, scaffold: Bytes, bodies: &mut Vec<(usize, Bytes)>) -> Transmit {
+    let Some(&(first, _)) = bodies.first() else {
+        return Transmit::new(id, scaffold, VecDeque::new());
+    };
+    let mut rest = VecDeque::with_capacity(2 * bodies.len());
+    let mut from = first;
+    for (cut, body) in bodies.drain(..) {
+        if cut > from {
+            rest.push_back(scaffold.slice(from..cut));
             from = cut;
         }
-        chunks.push_back(scaffold.slice(from..));
-        chunks.retain(|chunk| !chunk.is_empty());
-        len
+        rest.push_back(body);
     }
+    if scaffold.len() > from {
+        rest.push_back(scaffold.slice(from..));
+    }
+    Transmit::new(id, scaffold.slice(..first), rest)
 }

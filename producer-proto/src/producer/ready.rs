@@ -217,8 +217,10 @@ impl Producer {
     }
 
     pub(super) fn release_hold(&mut self, at: PartitionIndex) {
-        self.partition_mut(at).retry_at = crate::Instant::ZERO;
-        self.timers.clear(TimerKey::Retry(at));
+        if self.partition(at).retry_at != crate::Instant::ZERO {
+            self.partition_mut(at).retry_at = crate::Instant::ZERO;
+            self.timers.clear(TimerKey::Retry(at));
+        }
     }
 
     pub(super) fn wants_no_answer(&self) -> bool {

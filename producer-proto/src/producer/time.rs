@@ -91,11 +91,20 @@ impl Producer {
             .collect()
     }
 
-    pub(super) fn first_deadline(&self) -> Option<(Instant, TimerKind)> {
+    /// The end of time if there is none.
+    pub(super) fn first_deadline(&self) -> Instant {
+        let linger = self.lingering.front().map_or(Instant::MAX, |linger| linger.at);
+        let delivery = self.expiring.front().map_or(Instant::MAX, |expiry| expiry.at);
+        let answer = self.answers.front().map_or(Instant::MAX, |due| due.at);
+        linger.min(delivery).min(answer).min(self.timers.first())
+    }
+
+    pub(super) fn first_deadline_kind(&self) -> Option<TimerKind> {
         let linger = self.lingering.front().map(|linger| (linger.at, TimerKind::Linger));
         let delivery = self.expiring.front().map(|expiry| (expiry.at, TimerKind::Delivery));
         let answer = self.answers.front().map(|due| (due.at, TimerKind::RequestTimeout));
-        [linger, delivery, answer, self.timers.first()].into_iter().flatten().min()
+        let timer = self.timers.first_kind().map(|kind| (self.timers.first(), kind));
+        [linger, delivery, answer, timer].into_iter().flatten().min().map(|(_, kind)| kind)
     }
 
     /// Takes away deadlines at the front of their queues whose batches have moved on, so that
