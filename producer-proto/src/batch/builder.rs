@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::crc::Hashed;
 use super::header::HEADER_LEN;
 use super::payload::Payload;
 use super::quick::Room;
@@ -20,6 +21,9 @@ pub(crate) struct BatchBuilder {
     pub(super) len: usize,
     /// How far records may go without a further look.
     pub(super) room: Room,
+    /// What a large batch has hashed of its records already, while they were in the processor's
+    /// cache.
+    pub(super) hashed: Hashed,
     /// The buffer grows to this size by doubling, beyond it only by what one record needs.
     usual_size: usize,
     pub(super) count: u32,
@@ -40,6 +44,8 @@ pub(crate) struct RawBatch {
     pub(crate) base_timestamp: i64,
     /// The largest timestamp of the records.
     pub(crate) max_timestamp: i64,
+    /// The CRC of the first of `records`, as far as it is known.
+    pub(crate) hashed: Hashed,
     /// Sorted append indexes of the cancelled records. Almost always empty, and then without an
     /// allocation.
     pub(crate) holes: Box<[u32]>,
@@ -54,6 +60,7 @@ impl BatchBuilder {
             buffer,
             len: 0,
             room: Room::default(),
+            hashed: Hashed::default(),
             usual_size,
             count: 0,
             base_timestamp: -1,
@@ -182,6 +189,7 @@ impl BatchBuilder {
             count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            hashed: self.hashed,
             holes: self.holes.into_boxed_slice(),
         }
     }
@@ -223,6 +231,7 @@ impl BatchBuilder {
             kept += 1;
         }
         self.len = write;
+        self.hashed = Hashed::default();
         self.max_timestamp = max_timestamp.unwrap_or(self.base_timestamp);
     }
 }

@@ -93,9 +93,52 @@ pub(super) fn join(first: u32, second: u32, second_len: u32) -> u32 {
     shifted ^ second
 }
 
+/// The CRC-32C of the first part of some bytes, to go on from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hashed {
+    len: usize,
+    crc: u32,
+}
+
+impl Hashed {
+    /// How many bytes it covers.
+    pub(super) fn len(self) -> usize {
+        self.len
+    }
+
+    /// Takes in the bytes behind those that it covers already, of all that there are.
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        let new = crc32c(&bytes[self.len..]);
+        let is_first = self.len == 0;
+        self.crc =
+            if is_first { new } else { join(self.crc, new, (bytes.len() - self.len) as u32) };
+        self.len = bytes.len();
+    }
+
+    /// The CRC-32C of all bytes.
+    pub(super) fn finish(mut self, bytes: &[u8]) -> u32 {
+        if self.len < bytes.len() {
+            self.extend(bytes);
+        }
+        self.crc
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashing_in_pieces_equals_hashing_the_whole() {
+        let bytes: Vec<u8> = (0..100_000u32).map(|i| (i.wrapping_mul(31) >> 3) as u8).collect();
+        assert_eq!(Hashed::default().finish(b""), crc32c(b""));
+        let mut hashed = Hashed::default();
+        for end in [0, 1, 16_384, 16_384, 50_000] {
+            hashed.extend(&bytes[..end]);
+            assert_eq!((hashed.len(), hashed.crc), (end, crc32c(&bytes[..end])));
+            assert_eq!(hashed.finish(&bytes), crc32c(&bytes), "from {end} on");
+        }
+    }
 
     #[test]
     fn check_value() {

@@ -26,6 +26,10 @@ const SHORT_SHARE: usize = 8;
 /// What they may take of the batch goes the long way at its end, so it is not to be much.
 const SHORT_GROWTH: usize = 2;
 
+/// So many bytes of records are hashed while the batch is open. As many as a batch of the usual size
+/// has, which is hashed once, at its end.
+const HASH_STEP: usize = 16 * 1024;
+
 /// How far short records may go in a batch without a further look: until its buffer must grow, or
 /// it may be full.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +93,12 @@ impl BatchBuilder {
         record: usize,
         last: usize,
     ) {
+        // What is not compressed is hashed as it is, and while it is at hand.
+        let is_hashed = ratio.is_exact();
+        if is_hashed && self.len - self.hashed.len() >= HASH_STEP {
+            self.hashed.extend(&self.buffer[..self.len]);
+        }
+        let next_hash = if is_hashed { self.hashed.len() + HASH_STEP } else { usize::MAX };
         let share = match ratio.is_exact() {
             true => usize::MAX,
             false => last.saturating_mul(SHORT_GROWTH).min(batch_size / SHORT_SHARE),
@@ -98,7 +108,7 @@ impl BatchBuilder {
         let capped = raw_cap.saturating_sub(HEADER_LEN + 1);
         let buffer = self.capacity().saturating_sub(HEAD);
         self.room = Room {
-            end: full.min(capped).min(buffer),
+            end: full.min(capped).min(buffer).min(next_hash),
             record: record.min(share),
             ratio: ratio.ppm(),
         };

@@ -6,7 +6,7 @@ use crate::config::{Codec, Compression};
 
 use super::builder::RawBatch;
 use super::codec;
-use super::crc::crc32c;
+use super::crc::Hashed;
 use super::header::HEADER_LEN;
 use super::message_set::{Format, MessageSet};
 
@@ -66,6 +66,7 @@ impl SealedBatch {
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            hashed: Hashed::default(),
             holes: Box::default(),
         })
     }
@@ -77,12 +78,12 @@ impl SealedBatch {
 /// but the arguments. Without compression it shares the bytes of `raw`; otherwise it has its own,
 /// of exactly the size needed, and the buffer of `raw` is free for another batch.
 pub(crate) fn seal(raw: &RawBatch, compression: &Compression) -> SealedBatch {
-    let (records, codec) = match codec::compress(compression, &raw.records) {
-        Some(compressed) => (compressed, compression.codec),
-        None => (raw.records.clone(), Codec::None),
+    let (records, codec, hashed) = match codec::compress(compression, &raw.records) {
+        Some(compressed) => (compressed, compression.codec, Hashed::default()),
+        None => (raw.records.clone(), Codec::None, raw.hashed),
     };
     SealedBatch {
-        body_crc: crc32c(&records),
+        body_crc: hashed.finish(&records),
         records,
         codec,
         count: raw.count,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::builder::RawBatch;
 use super::codec;
+use super::crc::Hashed;
 use super::header::HEADER_LEN;
 use super::message_set::{Format, Sealing, seal_plain, seal_set};
 use super::records::{EncodedRecord, body_len, put_prefix, record_len, take_record};
@@ -146,6 +147,7 @@ impl OpenPiece {
             count: self.count,
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
+            hashed: Hashed::default(),
             holes: Box::default(),
         }
     }

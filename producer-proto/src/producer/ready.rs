@@ -1,5 +1,6 @@
 //! Which partitions can be sent, and from when: the ready queues of the nodes.
 
+use crate::ConnectionId;
 use crate::batches::{Content, State};
 use crate::config::Acks;
 use crate::marks::Mark;
@@ -69,6 +70,17 @@ impl Producer {
         }
     }
 
+    /// As [`wake`](Self::wake), for a node whose connection takes more now: usually there is nothing.
+    pub(super) fn wake_if_loaded(&mut self, node: NodeIndex, id: ConnectionId) {
+        let is_loaded = !self.nodes[node].ready.is_empty()
+            || self.conns.get(&id).is_some_and(|conn| !conn.outbox.is_empty());
+        if is_loaded {
+            self.wake(node);
+        } else {
+            self.note_able(node);
+        }
+    }
+
     /// The node has just taken data, or has none to take.
     pub(super) fn note_able(&mut self, node: NodeIndex) {
         self.nodes[node].unable_since = None;
@@ -100,7 +112,12 @@ impl Producer {
     /// a batch that is tried again goes alone, and nothing overtakes it.
     pub(super) fn next_sendable(&self, at: PartitionIndex) -> Option<Slot> {
         let partition = self.partition(at);
-        if partition.retry_at > self.now || partition.in_flight >= self.in_flight_limit(partition) {
+        // Nothing but what is in flight, if that.
+        let is_spent = partition.queue.len() <= partition.in_flight as usize;
+        if is_spent
+            || partition.retry_at > self.now
+            || partition.in_flight >= self.in_flight_limit(partition)
+        {
             return None;
         }
         if partition.sequence.gap {

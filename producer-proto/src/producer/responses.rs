@@ -60,7 +60,7 @@ impl Producer {
             }
         }
         if self.conns.get(&id).is_some_and(|conn| conn.is_write_idle()) {
-            self.wake(node);
+            self.wake_if_loaded(node, id);
         }
         self.close_if_superseded(id);
     }
@@ -99,7 +99,7 @@ impl Producer {
             return Err(format!("{api} answer, version {version}: {problem}"));
         }
         self.note_answered(&request);
-        self.wake(node);
+        self.wake_if_loaded(node, id);
         self.close_if_superseded(id);
         Ok(())
     }

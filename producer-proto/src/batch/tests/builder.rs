@@ -1,6 +1,7 @@
 //! Appending, cancelling, stamping.
 
 use super::*;
+use crate::batch::crc::Hashed;
 
 #[test]
 fn cod_03_null_versus_empty() {
@@ -232,4 +233,30 @@ proptest! {
         let sealed = seal(&builder.finish(), &NONE);
         prop_assert!(!many || sealed.encoded_len() <= batch_size);
     }
+}
+
+#[test]
+fn a_large_batch_is_hashed_on_its_way_and_has_the_same_crc() {
+    let ratio = CompressionRatio::new(Codec::None);
+    let fill = || {
+        let mut builder = BatchBuilder::new(vec![0; 200_000], 200_000);
+        let mut hashed = Vec::new();
+        for i in 0..180 {
+            append(&mut builder, &record(1_000 + i, None, Some(&[i as u8; 1_000])));
+            builder.make_room(&ratio, 200_000, 200_000, 200_000, 1_000);
+            hashed.push(builder.hashed.len());
+        }
+        hashed.dedup();
+        assert!(hashed.len() > 5, "{hashed:?}");
+        builder
+    };
+    let raw = fill().finish();
+    let plain = RawBatch { hashed: Hashed::default(), ..raw.clone() };
+    assert!(raw.hashed.len() > 150_000);
+    assert_eq!(seal(&raw, &NONE).body_crc, seal(&plain, &NONE).body_crc);
+
+    let mut builder = fill();
+    assert!(builder.cancel(3));
+    let sealed = seal(&builder.finish(), &NONE);
+    assert_eq!(read_back(&sealed).records.len(), 179);
 }
