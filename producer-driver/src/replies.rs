@@ -34,9 +34,10 @@ pub(crate) type WarmUpResult = Result<(), SendError>;
 
 impl Replies {
     /// Tells everybody. Flushes come last: whoever sees one done finds all results known.
+    #[inline]
     pub(crate) fn deliver(&mut self) {
-        for (completion, settled) in self.settled.drain(..) {
-            completion.settle(settled);
+        if !self.settled.is_empty() {
+            self.deliver_settled();
         }
         let is_empty = self.sends.is_empty()
             && self.counts.is_empty()
@@ -45,6 +46,12 @@ impl Replies {
             && self.signals.is_empty();
         if !is_empty {
             self.deliver_rare();
+        }
+    }
+
+    fn deliver_settled(&mut self) {
+        for (completion, settled) in self.settled.drain(..) {
+            completion.settle(settled);
         }
     }
 

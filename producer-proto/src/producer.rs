@@ -373,7 +373,11 @@ impl Producer {
             Input::Connected { conn } => self.on_connected(conn),
             Input::ConnectFailed { conn, kind } => self.on_connect_failed(conn, kind),
             Input::Received { conn, bytes } => self.on_received(conn, bytes),
-            Input::Written { conn, bytes } => self.on_written(conn, bytes),
+            Input::Written { conn, bytes } => {
+                if !self.on_written(conn, bytes) {
+                    return;
+                }
+            }
             Input::Disconnected { conn, reason } => self.on_disconnected(conn, reason),
             Input::Done(result) => self.on_job_done(result),
         }

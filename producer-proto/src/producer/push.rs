@@ -216,8 +216,7 @@ impl Producer {
         let appended = match self.append_to_open(at, timestamp, payload)? {
             Some(appended) => appended,
             None => {
-                self.close_open_batch(at);
-                self.mark_ready(at);
+                self.complete_open(at);
                 let next = self.sticky_choice(topic);
                 let at = self.topics.at(topic).partitions[next as usize];
                 self.append(at, timestamp, payload)?
@@ -342,14 +341,23 @@ impl Producer {
         timestamp: i64,
         payload: &Payload<'_>,
     ) -> Result<Appended, LaneIndex> {
-        if let Some(appended) = self.append_to_open(at, timestamp, payload)? {
-            return Ok(appended);
+        if self.open_slot(at).is_some() {
+            if let Some(appended) = self.append_to_open(at, timestamp, payload)? {
+                return Ok(appended);
+            }
+            self.complete_open(at);
         }
-        self.close_open_batch(at);
-        self.mark_ready(at);
         self.open_batch(at, payload)?;
         let appended = self.append_to_open(at, timestamp, payload)?;
         Ok(appended.expect("a new batch takes its first record"))
+    }
+
+    /// The open batch of a partition, if there is one, has no room for the next record.
+    fn complete_open(&mut self, at: PartitionIndex) {
+        if self.open_slot(at).is_some() {
+            self.close_open_batch(at);
+            self.mark_ready(at);
+        }
     }
 
     #[inline]

@@ -45,10 +45,13 @@ impl Producer {
         }
     }
 
-    pub(super) fn on_written(&mut self, id: ConnectionId, bytes: usize) {
-        let Some(conn) = self.live_conn(id) else { return };
+    /// False when nothing has come of it.
+    pub(super) fn on_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
+        let wants_no_answer = self.wants_no_answer();
+        let Some(conn) = self.live_conn(id) else { return false };
         conn.wrote(bytes);
         let node = conn.node;
+        let has_ended = wants_no_answer || conn.is_superseded;
         #[cfg(planted_bugs)]
         self.planted_written(id);
         while let Some(request) =
@@ -63,6 +66,7 @@ impl Producer {
             self.wake_if_loaded(node, id);
         }
         self.close_if_superseded(id);
+        has_ended
     }
 
     fn on_frame(&mut self, id: ConnectionId, frame: &[u8]) -> Result<(), String> {
