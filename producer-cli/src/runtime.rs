@@ -45,7 +45,8 @@ impl Runtime {
             Self::Tokio => on_tokio(&mut Builder::new_current_thread(), async {
                 work(self.start(config)?).await
             }),
-            Self::Mio => smol::block_on(work(mio(config)?)),
+            // Like its blocking calls: parked, with no reactor of its own to look after.
+            Self::Mio => smol::future::block_on(work(mio(config)?)),
             Self::Smol => {
                 let (producer, driver) =
                     producer_smol::Producer::new(config).map_err(|error| error.to_string())?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use producer_tokio::Config;
-use smol::block_on;
+use smol::future::block_on;
 
 use super::payload::Payload;
 use super::result::{Span, Usage, throughput_line};
