@@ -99,7 +99,7 @@ pub struct Producer {
     next_job: u64,
     /// Jobs handed out: by ticket, the batch that waits for it.
     working: BTreeMap<u64, Slot>,
-    /// Nothing was handed out since the last [`settle`](Self::settle).
+    /// Nothing was handed out and nobody has called since the last [`settle`](Self::settle).
     is_settled: bool,
     phase: Phase,
     fatal: Option<FatalError>,
@@ -306,6 +306,7 @@ impl Producer {
     /// Takes a record out of its batch, while that is open.
     pub fn cancel(&mut self, now: Instant, receipt: Receipt) -> Cancel {
         self.enter(now);
+        self.is_settled = false;
         self.cancel_record(receipt)
     }
 
@@ -314,6 +315,7 @@ impl Producer {
     /// not linger any longer: a lone sender is not held up, many senders still share batches.
     pub fn expedite(&mut self, now: Instant, batch: BatchId) {
         self.enter(now);
+        self.is_settled = false;
         self.expedite_batch(batch);
     }
 

@@ -52,7 +52,10 @@ impl BufferPool {
     }
 }
 
-/// To ask the allocator for zeros is slow where they are few.
+#[expect(
+    clippy::slow_vector_initialization,
+    reason = "asking for zeros is slow where they are few"
+)]
 fn zeroed(len: usize) -> Vec<u8> {
     if len > FEW {
         return vec![0; len];

@@ -35,6 +35,7 @@ impl Producer {
     /// Any record, by the long way.
     #[inline(never)]
     pub(super) fn push_any(&mut self, record: &Record<'_>) -> Result<Receipt, PushError> {
+        self.is_settled = false;
         let result = self.push_record(record);
         if let Err(error) = &result {
             self.note_refusal(error);
