@@ -22,6 +22,8 @@ mod push_short;
 mod ready;
 mod responses;
 mod sequences;
+mod settle;
+mod sticky;
 mod time;
 mod topic_errors;
 
@@ -495,41 +497,6 @@ impl Producer {
     /// Time never goes back.
     fn enter(&mut self, now: Instant) {
         self.now = self.now.max(now);
-    }
-
-    /// What may have become due through the call that ends here.
-    fn settle(&mut self) {
-        self.is_settled = true;
-        self.drive_questions();
-        self.drive_metadata();
-        self.drive_producer_id();
-        self.finish_flushes();
-        while let Some(lane) = self.budget.take_writable() {
-            // Memory that comes back after the end is of no use to anybody.
-            if self.phase != Phase::Closed {
-                let lane = self.public_lane(lane);
-                self.events.push_back(Event::Writable { lane });
-            }
-        }
-        self.finish_close();
-        self.trim_deadlines();
-        self.trim_answers();
-        if self.batches.has_spare() {
-            self.give_back();
-        }
-        self.stats.buffered_bytes = self.budget.used();
-        self.stats.batches_outstanding = self.outstanding.len() as u64;
-    }
-
-    /// Gives back the memory of a burst that is over.
-    #[cold]
-    #[inline(never)]
-    fn give_back(&mut self) {
-        self.batches = Batches::default();
-        self.outstanding.give_back();
-        give_back(&mut self.lingering);
-        give_back(&mut self.expiring);
-        give_back(&mut self.answers);
     }
 
     fn public_lane(&self, lane: LaneIndex) -> Lane {

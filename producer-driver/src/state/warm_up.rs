@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use producer_proto::{Instant, TopicId};
 
-use super::{Phase, State, timed_out};
+use super::admission::timed_out;
+use super::{Phase, State};
 use crate::error::{SendError, SendErrorKind, WaitingFor};
 use crate::replies::{Replies, WarmUpResult};
 use crate::slot::Slot;
