@@ -378,7 +378,8 @@ impl Producer {
             Input::ConnectFailed { conn, kind } => self.on_connect_failed(conn, kind),
             Input::Received { conn, bytes } => self.on_received(conn, bytes),
             Input::Written { conn, bytes } => {
-                if !self.on_written(conn, bytes) {
+                let is_at_rest = self.is_at_rest();
+                if !self.on_written(conn, bytes) && is_at_rest {
                     return;
                 }
             }
@@ -392,7 +393,7 @@ impl Producer {
     /// after [`Input::Written`] has covered this one.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         self.enter(now);
-        if self.dirty.is_empty() && self.is_settled {
+        if self.dirty.is_empty() && self.is_at_rest() {
             return None;
         }
         let transmit = self.next_transmit();

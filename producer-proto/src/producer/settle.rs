@@ -7,6 +7,14 @@ use crate::spare::give_back;
 use super::{Phase, Producer};
 
 impl Producer {
+    /// Whether [`settle`](Self::settle) would find nothing: what it does waits for a call that has
+    /// changed something, or for a timer, which it does not leave to [`Input::Timeout`] alone.
+    ///
+    /// [`Input::Timeout`]: crate::Input::Timeout
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_settled && self.timers.first() > self.now
+    }
+
     /// What may have become due through the call that ends here.
     pub(super) fn settle(&mut self) {
         self.is_settled = true;
