@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 /// Stands for a connection that was lost, and for a request without an answer.
 const LOCAL: [i16; 2] = [13, 7];
 
+/// What the producer makes of an answer without the partition that was asked about.
+const LEFT_OUT: i16 = 13;
+
 /// What the producer finds out by itself where a broker is too old for a batch.
 const TOO_OLD: [i16; 3] = [35, 43, 76];
 
@@ -36,6 +39,12 @@ impl Errors {
             Said::Produce(answers) => {
                 let codes = answers.iter().map(|a| (a.topic, a.partition, a.code));
                 self.produce.extend(codes.filter(|(.., code)| *code != 0));
+                // Of a partition that an answer leaves out nothing is known, as after a loss.
+                let asked = answered.request.batches.iter().map(|b| (b.topic, b.partition));
+                let is_answered =
+                    |place: &(usize, i32)| answers.iter().any(|a| (a.topic, a.partition) == *place);
+                let left_out = asked.filter(|place| !is_answered(place));
+                self.produce.extend(left_out.map(|(topic, index)| (topic, index, LEFT_OUT)));
             }
             Said::Metadata(_, codes) => self.others.extend(codes),
             Said::Other(code) => drop(self.others.insert(*code)),
