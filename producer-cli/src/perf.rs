@@ -26,6 +26,9 @@ const DATA: &str = "data";
 /// have come are looked at.
 const LOOK_EVERY: u64 = 1_024;
 
+/// Bytes of a request, as the other load generators have it: a large batch of each partition fits.
+const MAX_REQUEST: usize = 16 << 20;
+
 /// How long the producer may take to end; everything has its result by then.
 const CLOSE: Duration = Duration::from_secs(10);
 
@@ -65,6 +68,7 @@ fn config(args: &PerfArgs) -> Result<Config, String> {
         ("batch.size", args.batch_bytes.to_string()),
         ("buffer.memory", args.buffer_bytes.to_string()),
         ("compression.type", args.compression.clone()),
+        ("max.request.size", MAX_REQUEST.to_string()),
     ];
     let properties = properties.map(|(name, value)| (name.to_owned(), value));
     settings::config(None, &properties, Some(&args.bootstrap))
