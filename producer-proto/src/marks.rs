@@ -95,7 +95,8 @@ marks! {
     EpochExhausted = "epochs exhausted", "delivery/idp.rs::idp_25_in_flight_batch_finishes_after_the_producer_id_changed";
     /// The newest stamp was given up, known not to be in the log: its sequence is used again.
     SequenceFreed = "sequence freed", "delivery/branches.rs::a_refusal_after_the_expiry_changes_nothing";
-    /// The newest stamp was given up in doubt: the next one begins a new epoch.
+    /// The newest stamp was given up, and it or one given after it is in doubt: the next one begins
+    /// a new epoch.
     SequenceInDoubt = "sequence in doubt", "delivery/idp_late.rs::idp_26_same_base_sequence_twice_after_reset";
     /// A stamp was given up that is known not to be in the log, and others stand behind it.
     SequenceMissing = "sequence missing", "delivery/idp.rs::idp_19_first_batch_refused_for_good";

@@ -37,6 +37,7 @@ impl Inbox {
         self.transfers.is_empty()
     }
 
+    /// Whether something was read that the core has not got.
     pub(super) fn has_read(&self) -> bool {
         self.filled > 0
     }

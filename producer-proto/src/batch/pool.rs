@@ -52,6 +52,7 @@ impl BufferPool {
     }
 }
 
+/// A buffer of so many zeros.
 #[expect(
     clippy::slow_vector_initialization,
     reason = "asking for zeros is slow where they are few"

@@ -94,16 +94,16 @@ impl BatchBuilder {
         last: usize,
     ) {
         // What is not compressed is hashed as it is, and while it is at hand.
-        let is_hashed = ratio.is_exact();
-        if is_hashed && self.len - self.hashed.len() >= HASH_STEP {
+        let is_plain = ratio.is_exact();
+        if is_plain && self.len - self.hashed.len() >= HASH_STEP {
             self.hashed.extend(&self.buffer[..self.len]);
         }
-        let next_hash = if is_hashed { self.hashed.len() + HASH_STEP } else { usize::MAX };
-        let share = match ratio.is_exact() {
+        let next_hash = if is_plain { self.hashed.len() + HASH_STEP } else { usize::MAX };
+        let share = match is_plain {
             true => usize::MAX,
             false => last.saturating_mul(SHORT_GROWTH).min(batch_size / SHORT_SHARE),
         };
-        let spare = if ratio.is_exact() { 1 } else { share };
+        let spare = if is_plain { 1 } else { share };
         let full = ratio.raw_len_within(batch_size.saturating_sub(spare));
         let capped = raw_cap.saturating_sub(HEADER_LEN + 1);
         let buffer = self.capacity().saturating_sub(HEAD);

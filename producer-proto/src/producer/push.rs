@@ -173,12 +173,10 @@ impl Producer {
         timestamp: i64,
         payload: &Payload<'_>,
     ) -> Result<Appended, LaneIndex> {
-        if self.open_slot(at).is_some() {
-            if let Some(appended) = self.append_to_open(at, timestamp, payload)? {
-                return Ok(appended);
-            }
-            self.complete_open(at);
+        if let Some(appended) = self.append_to_open(at, timestamp, payload)? {
+            return Ok(appended);
         }
+        self.complete_open(at);
         self.open_batch(at, payload)?;
         let appended = self.append_to_open(at, timestamp, payload)?;
         Ok(appended.expect("a new batch takes its first record"))

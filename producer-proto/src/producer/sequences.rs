@@ -100,19 +100,21 @@ impl Producer {
         let mut later = partition.queue.iter().skip_while(|&&queued| queued != slot).skip(1);
         let is_newest = !later.any(|&queued| self.batches[queued].stamp.is_some());
         let is_absent = partition.sequence.knows_absent(batch);
+        // Batches behind it may have ended in doubt before it: then theirs may be taken.
+        let is_last = sequence_add(stamp.sequence, batch.count) == partition.sequence.next;
         let (at, lost) = (batch.partition, batch.lost);
         self.marks.hit(match (is_newest, is_absent) {
-            (true, true) => Mark::SequenceFreed,
-            (true, false) => Mark::SequenceInDoubt,
+            (true, true) if is_last => Mark::SequenceFreed,
+            (true, _) => Mark::SequenceInDoubt,
             (false, true) => Mark::SequenceMissing,
             (false, false) => Mark::HoleOpen,
         });
         let sequence = &mut self.partition_mut(at).sequence;
         match (is_newest, is_absent) {
             // Its number is free again.
-            (true, true) => sequence.next = stamp.sequence,
-            // Nobody knows whether its number is taken.
-            (true, false) => sequence.stale = true,
+            (true, true) if is_last => sequence.next = stamp.sequence,
+            // Nobody knows whether its number, or one behind it, is taken.
+            (true, _) => sequence.stale = true,
             // What stands behind it will be refused.
             (false, true) => sequence.open_gap(stamp.sequence),
             // What stands behind it will find out.
