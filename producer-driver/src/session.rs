@@ -10,9 +10,6 @@ use producer_proto::{DisconnectReason, Transmit};
 /// nothing is gained.
 const SLICES: usize = 64;
 
-/// How many it takes of one small request: to prepare places for many takes longer than to fill few.
-const FEW_SLICES: usize = 8;
-
 /// The write side of one connection and the mapping of its errors. It never blocks and never
 /// sleeps: the stream must be in non-blocking mode.
 ///
@@ -112,30 +109,32 @@ impl<B: Buf> Session<B> {
 
     /// One write call; `None` when there is nothing to write.
     fn write_some(&mut self, stream: &mut impl Write) -> io::Result<Option<usize>> {
-        match self.outbox.len() {
-            0 => Ok(None),
-            1 => self.write_slices::<FEW_SLICES>(stream),
-            _ => self.write_slices::<SLICES>(stream),
-        }
+        let count = match self.outbox.front() {
+            None => return Ok(None),
+            // To prepare places for many slices takes longer than to write a small request.
+            Some(only) if self.outbox.len() == 1 && only.chunk().len() == only.remaining() => {
+                stream.write(only.chunk())?
+            }
+            Some(_) => self.write_slices(stream)?,
+        };
+        self.advance(count);
+        Ok(Some(count))
     }
 
-    fn write_slices<const N: usize>(
-        &mut self,
-        stream: &mut impl Write,
-    ) -> io::Result<Option<usize>> {
-        let mut slices = [IoSlice::new(&[]); N];
+    fn write_slices(&self, stream: &mut impl Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
         let mut filled = 0;
         for transmit in &self.outbox {
             filled += transmit.chunks_vectored(&mut slices[filled..]);
-            if filled == N {
+            if filled == SLICES {
                 break;
             }
         }
-        let count = match slices[..filled] {
-            [] => return Ok(None),
-            [only] => stream.write(&only)?,
-            ref many => stream.write_vectored(many)?,
-        };
+        stream.write_vectored(&slices[..filled])
+    }
+
+    /// So many bytes are written.
+    fn advance(&mut self, count: usize) {
         let mut left = count;
         while let Some(front) = self.outbox.front_mut() {
             let step = left.min(front.remaining());
@@ -147,7 +146,6 @@ impl<B: Buf> Session<B> {
             self.outbox.pop_front();
         }
         assert_eq!(left, 0, "the stream took no more than it was given");
-        Ok(Some(count))
     }
 }
 

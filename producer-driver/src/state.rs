@@ -65,6 +65,8 @@ pub(crate) struct State {
     max_block: Duration,
     /// How many bytes of records may wait for their acceptance.
     waiting_limit: usize,
+    /// With more bytes than this in the core, the driver is behind.
+    much: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +139,7 @@ impl State {
             alarm: Alarm::new(),
             max_block: config.max_block,
             waiting_limit: config.buffer_memory,
+            much: waking::much(config),
         }
     }
 

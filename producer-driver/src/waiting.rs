@@ -24,8 +24,9 @@ use crate::tickets::SendResult;
 /// meantime: then it is produced like any other and only its result goes unseen. Either way no
 /// other record is touched. Once it is ready, the record is accepted, whatever is dropped.
 ///
-/// While more than a MiB is on its way, it is not ready at once for one record of each batch, though
-/// that has been accepted, so that a task which does nothing but send gives way to the producer's.
+/// While more than a MiB and eight batches are on their way, it is not ready at once for one record
+/// of each batch, though that has been accepted, so that a task which does nothing but send gives
+/// way to the producer's.
 #[derive(Debug)]
 #[must_use = "dropping this before it is ready may drop the record: await it, or call wait()"]
 pub struct Admission(

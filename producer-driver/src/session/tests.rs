@@ -73,6 +73,47 @@ fn one_write_takes_many_chunks_but_no_more_than_its_limit() {
     assert_eq!(stream.writes.len(), 6, "200 chunks take four writes");
 }
 
+/// Bytes in pieces, as a request with bodies of several batches has them.
+struct Pieces(VecDeque<Bytes>);
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.0.front().map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let filled = self.0.iter().zip(slices).map(|(piece, slice)| *slice = IoSlice::new(piece));
+        filled.count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        while let Some(front) = self.0.front_mut() {
+            let step = count.min(front.len());
+            front.advance(step);
+            count -= step;
+            if !front.is_empty() {
+                return;
+            }
+            self.0.pop_front();
+        }
+    }
+}
+
+#[test]
+fn a_request_with_a_batch_of_each_partition_is_one_write() {
+    let mut session = Session::new();
+    session.queue(Pieces(vec![Bytes::from_static(b"ab"); 2 * 16 + 1].into()));
+    let mut stream = Scripted { writes: [Ok(65), Ok(1)].into(), ..Scripted::default() };
+    let flushed = session.flush(&mut stream);
+    assert_eq!(flushed, Flushed { written: 66, end: FlushEnd::Empty });
+    assert_eq!(stream.slices_seen, 33, "what follows is one piece");
+    assert_eq!(stream.taken, b"ab".repeat(33));
+}
+
 #[test]
 fn interruptions_are_repeated_and_errors_keep_the_count() {
     let mut broken = session(&["hello"]);

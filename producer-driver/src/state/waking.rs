@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use producer_proto::Instant;
+use producer_proto::{Config, Instant};
 
 use super::{Phase, State};
 
@@ -27,8 +27,19 @@ impl Alarm {
 /// So many records on their way are a flow, of which none is waited for alone.
 const FLOW_RECORDS: u64 = 256;
 
-/// With more bytes than this on their way, every turn has enough to do.
+/// With more bytes than this on their way, every turn has enough to do, unless they are only a few
+/// batches.
 const FLOW_BYTES: usize = 1 << 20;
+
+/// So many batches may be open, or one is filled while the others are written: no more than what it
+/// takes to keep both sides busy.
+const FEW_BATCHES: usize = 8;
+
+/// How many bytes are more than a turn of a producer with these settings brings out.
+pub(super) fn much(config: &Config) -> usize {
+    let few = config.batch_size.saturating_mul(FEW_BATCHES);
+    FLOW_BYTES.max(few.min(config.buffer_memory / 2))
+}
 
 impl State {
     /// Whether many records come and go, and nobody waits for the next turn.
@@ -43,7 +54,7 @@ impl State {
 
     /// Whether there is more to send than a turn brings out.
     pub(crate) fn is_behind(&self) -> bool {
-        self.core.stats().buffered_bytes > FLOW_BYTES
+        self.core.stats().buffered_bytes > self.much
     }
 
     /// The driver must drain, whatever the deadlines say.
