@@ -99,3 +99,20 @@ impl State {
         self.alarm.awake = true;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn much_is_a_mib_or_a_few_batches_if_memory_has_room_for_them() {
+        let mut config = Config::new("b:9092");
+        assert_eq!(much(&config), 1 << 20);
+        config.batch_size = 1_000_000;
+        assert_eq!(much(&config), 8_000_000);
+        config.buffer_memory = 6_000_000;
+        assert_eq!(much(&config), 3_000_000);
+        config.buffer_memory = 1_500_000;
+        assert_eq!(much(&config), 1 << 20);
+    }
+}
