@@ -137,7 +137,7 @@ def faults_of(line):
 
 
 def warm_up(bench, peer, combo):
-    """Lets a real broker compile what it runs: a fresh one is two to three times slower at first."""
+    """Lets a real broker compile what it runs: a fresh one was up to twice as slow."""
     until = time.monotonic() + BROKER_WARMUP_S
     while time.monotonic() < until:
         bench.measure(peer, {**combo.options(), "records": 200_000, "warmup": 2_000}, None)
