@@ -45,16 +45,20 @@ pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
     if let Some(threads) = args.threads {
         return shared::run(args, threads, config(args)?, &payload);
     }
-    args.runtime.run(config(args)?, async |producer| {
-        let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
-        let runtime = Some(args.runtime);
-        let load = Load { runtime, producer: &producer, topic: &topic, payload: &payload };
-        let (line, errors) =
-            if args.latency { load.latency(args).await? } else { load.throughput(args).await? };
-        say(line);
-        producer.close(CLOSE).await;
-        Ok(if errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
-    })
+    let config = config(args)?;
+    let args = args.clone();
+    args.runtime.run(config, |producer| measure(args, producer, payload))
+}
+
+async fn measure(args: PerfArgs, producer: Handle, payload: Payload) -> Result<ExitCode, String> {
+    let topic = producer.topic(&args.topic).map_err(|error| error.to_string())?;
+    let runtime = Some(args.runtime);
+    let load = Load { runtime, producer: &producer, topic: &topic, payload: &payload };
+    let (line, errors) =
+        if args.latency { load.latency(&args).await? } else { load.throughput(&args).await? };
+    say(line);
+    producer.close(CLOSE).await;
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { FAILED.into() })
 }
 
 /// The options that stand for settings.

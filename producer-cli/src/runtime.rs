@@ -34,16 +34,23 @@ impl Runtime {
         }
     }
 
-    /// Starts a producer and runs `work` with it, to its end. Both are on this thread, where
+    /// Starts a producer and runs `work` with it, to its end. Both are tasks on this thread, where
     /// nothing is handed over between two; only the producer on mio has its own.
-    pub(crate) fn run(
+    pub(crate) fn run<W>(
         self,
         config: Config,
-        work: impl AsyncFnOnce(Handle) -> Result<ExitCode, String>,
-    ) -> Result<ExitCode, String> {
+        work: impl FnOnce(Handle) -> W,
+    ) -> Result<ExitCode, String>
+    where
+        W: Future<Output = Result<ExitCode, String>> + Send + 'static,
+    {
         match self {
             Self::Tokio => on_tokio(&mut Builder::new_current_thread(), async {
-                work(self.start(config)?).await
+                let producer = self.start(config)?;
+                // As a task like the producer's: the runtime asks the system what is new once more
+                // than needed when the future that it blocks on is woken by a task.
+                let work = tokio::spawn(work(producer));
+                work.await.map_err(|error| error.to_string())?
             }),
             // Like its blocking calls: parked, with no reactor of its own to look after.
             Self::Mio => smol::future::block_on(work(mio(config)?)),
@@ -52,7 +59,8 @@ impl Runtime {
                     producer_smol::Producer::new(config).map_err(|error| error.to_string())?;
                 let executor = smol::LocalExecutor::new();
                 executor.spawn(driver).detach();
-                smol::block_on(executor.run(work(Handle::clone(&producer))))
+                let work = executor.spawn(work(Handle::clone(&producer)));
+                smol::block_on(executor.run(work))
             }
         }
     }

@@ -188,6 +188,29 @@ impl<S: Read + Write> Driver<S> {
         is_any
     }
 
+    /// Says that turns are taken by a task, which tasks that send may keep from its thread, and from
+    /// the thread's reactor for longer still. When such a task gives way, see
+    /// [`Admission`](crate::Admission), the driver is woken, and [`look`](Self::look) is worth its
+    /// call before the turn.
+    pub fn set_cooperative(&mut self) {
+        self.shared.set_cooperative();
+    }
+
+    /// If a task has given way since the last call: has streams tried that an answer is due on, or
+    /// that did not take all bytes, whatever the reactor has said of them. `prepare` is called with
+    /// each of them, to let its next read and its next write ask the system.
+    pub fn look(&mut self, mut prepare: impl FnMut(&mut S)) {
+        if !self.shared.take_gave_way() {
+            return;
+        }
+        for (_, link) in self.links.iter_mut() {
+            if link.is_expectant() {
+                prepare(&mut link.stream);
+                link.set_ready(Interest { read: true, write: true });
+            }
+        }
+    }
+
     /// The stream of a connection that is up.
     pub fn stream(&mut self, conn: ConnectionId) -> Option<&mut S> {
         self.links.get_mut(conn).map(|link| &mut link.stream)

@@ -36,6 +36,10 @@ pub(crate) struct Shared {
     is_intercepted: AtomicBool,
     interceptors: Mutex<Chain>,
     faults: Arc<FaultCounters>,
+    /// Whether the driver is turned by a task, which tasks that send may share a thread with.
+    is_cooperative: AtomicBool,
+    /// Whether a task has given way since the driver last looked at its streams.
+    gave_way: AtomicBool,
 }
 
 /// How many records are pushed under one hold of the lock.
@@ -74,7 +78,26 @@ impl Shared {
             is_intercepted: AtomicBool::new(false),
             interceptors: Mutex::new(Arc::new([])),
             faults: Arc::default(),
+            is_cooperative: AtomicBool::new(false),
+            gave_way: AtomicBool::new(false),
         }))
+    }
+
+    pub(crate) fn set_cooperative(&self) {
+        self.is_cooperative.store(true, Ordering::Relaxed);
+    }
+
+    /// A task that sends lets the driver have a turn, if that is a task, too.
+    pub(crate) fn give_way(&self) {
+        if self.is_cooperative.load(Ordering::Relaxed) {
+            self.gave_way.store(true, Ordering::Relaxed);
+            self.with(Wake::Always, |_, _, _| ());
+        }
+    }
+
+    /// Whether a task has given way since this was last asked.
+    pub(crate) fn take_gave_way(&self) -> bool {
+        self.gave_way.load(Ordering::Relaxed) && self.gave_way.swap(false, Ordering::Relaxed)
     }
 
     /// The state. A panic under the lock, such as a partitioner's, leaves it usable.
@@ -130,7 +153,7 @@ impl Shared {
                 None
             }
             (Ok(Sent::Accepted(delivery)), _) if self.state.is_owner_behind() => {
-                *unusual = Some(Box::new(Unusual::GivesWay(delivery)));
+                *unusual = Some(Box::new(Unusual::GivesWay(delivery, self.clone())));
                 None
             }
             (Ok(Sent::Accepted(delivery)), _) => Some(delivery),

@@ -52,6 +52,10 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// The same for writing.
     fn poll_writable(stream: &Self::Stream, context: &mut Context<'_>) -> Poll<()>;
 
+    /// Lets the next read and the next write of this stream ask the system, even if the reactor has
+    /// not said that it is ready.
+    fn look(stream: &mut Self::Stream);
+
     /// Runs this now or on another thread.
     fn run(&self, work: Work);
 }
@@ -70,7 +74,8 @@ pub struct Task<R: Runtime> {
 
 impl<R: Runtime> Task<R> {
     /// A task for this driver.
-    pub fn new(config: &Config, driver: Driver<R::Stream>, runtime: R) -> Self {
+    pub fn new(config: &Config, mut driver: Driver<R::Stream>, runtime: R) -> Self {
+        driver.set_cooperative();
         let alarm = runtime.timer(Instant::now());
         let host = Host { settings: DialSettings::new(config), dials: Vec::new(), runtime };
         Self { driver, host, alarm, alarm_at: None }
@@ -92,6 +97,7 @@ impl<R: Runtime> Task<R> {
                 false
             }
         });
+        driver.look(R::look);
         let is_ready = driver.poll_ready(|_, stream, interest| Interest {
             read: interest.read && R::poll_readable(stream, context).is_ready(),
             write: interest.write && R::poll_writable(stream, context).is_ready(),

@@ -40,7 +40,7 @@ pub(crate) enum Unusual {
     Refused(SendError),
     Waiting(Place),
     /// Accepted, but the driver has much to do and may be a task of the same thread.
-    GivesWay(Delivery),
+    GivesWay(Delivery, Arc<Shared>),
 }
 
 /// A record's place in the queue.
@@ -78,7 +78,7 @@ impl Admission {
         match &self.0 {
             Err(Some(unusual)) => match &**unusual {
                 Unusual::Waiting(place) => Some(place),
-                Unusual::Refused(_) | Unusual::GivesWay(_) => None,
+                Unusual::Refused(_) | Unusual::GivesWay(..) => None,
             },
             _ => None,
         }
@@ -102,8 +102,10 @@ impl Admission {
         match (result, unusual) {
             (Some(result), _) => Poll::Ready(result),
             (None, Some(Unusual::Refused(error))) => Poll::Ready(Err(error)),
-            (None, Some(Unusual::GivesWay(delivery))) => {
+            (None, Some(Unusual::GivesWay(delivery, shared))) => {
                 self.0 = Ok(delivery);
+                // First in the queue of the executor, if they share one.
+                shared.give_way();
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -125,7 +127,7 @@ impl Admission {
             return Cancel::Cancelled;
         }
         if let Err(Some(unusual)) = &self.0
-            && let Unusual::GivesWay(delivery) = &**unusual
+            && let Unusual::GivesWay(delivery, _) = &**unusual
         {
             return delivery.cancel();
         }

@@ -50,6 +50,10 @@ impl Runtime for Smol {
         socket.stream.poll_writable(context).map(drop)
     }
 
+    fn look(socket: &mut Socket) {
+        socket.gate.get_mut().open(false);
+    }
+
     fn run(&self, work: Work) {
         // No executor is to be held up by compression, whichever it is.
         if let Some(helper) = self.helpers.add(work) {

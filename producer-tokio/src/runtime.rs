@@ -1,6 +1,7 @@
 //! What tokio offers for the driver's task.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem::take;
 use std::net::{self, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use producer_driver::proto::Config;
 use producer_driver::{Driver, Helpers, Runtime, Task, Work, connect_end};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{self, RuntimeFlavor};
@@ -56,15 +58,19 @@ impl Runtime for Tokio {
     async fn finish_connect(&self, socket: net::TcpStream) -> io::Result<Socket> {
         let stream = TcpStream::from_std(socket)?;
         stream.async_io(Interest::WRITABLE, || connect_end(&stream)).await?;
-        Ok(Socket(stream))
+        Ok(Socket { stream, looks: Looks::default() })
     }
 
-    fn poll_readable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
-        stream.poll_read_ready(context).map(drop)
+    fn poll_readable(socket: &Socket, context: &mut Context<'_>) -> Poll<()> {
+        socket.stream.poll_read_ready(context).map(drop)
     }
 
-    fn poll_writable(Socket(stream): &Socket, context: &mut Context<'_>) -> Poll<()> {
-        stream.poll_write_ready(context).map(drop)
+    fn poll_writable(socket: &Socket, context: &mut Context<'_>) -> Poll<()> {
+        socket.stream.poll_write_ready(context).map(drop)
+    }
+
+    fn look(socket: &mut Socket) {
+        socket.looks = Looks { read: true, write: true };
     }
 
     fn run(&self, work: Work) {
@@ -80,30 +86,67 @@ impl Runtime for Tokio {
 }
 
 /// A tokio socket as the non-blocking stream that the driver pumps.
-pub(crate) struct Socket(TcpStream);
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// What is to be tried once though tokio has not heard that the socket is ready for it.
+    looks: Looks,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Looks {
+    read: bool,
+    write: bool,
+}
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.try_read(buffer)?;
-        if producer_driver::has_drained(count, buffer) {
-            // As if a second read had found nothing: what comes next, or the end, wakes us.
-            let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.0.try_io(Interest::READABLE, nothing);
+        let mut drained = None;
+        let result = self.stream.try_io(Interest::READABLE, || {
+            let count = self.stream.try_read(buffer)?;
+            if producer_driver::has_drained(count, buffer) {
+                // As if a second read had found nothing: what comes next, or the end, wakes us.
+                // Said for what tokio knew before the read, lest news of what came after it are
+                // taken back.
+                drained = Some(count);
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            Ok(count)
+        });
+        match (drained, result) {
+            (Some(count), _) => Ok(count),
+            (None, Err(error))
+                if error.kind() == ErrorKind::WouldBlock && take(&mut self.looks.read) =>
+            {
+                (&*SockRef::from(&self.stream)).read(buffer)
+            }
+            (None, result) => result,
         }
-        Ok(count)
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        match self.stream.try_write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && take(&mut self.looks.write) => {
+                (&*SockRef::from(&self.stream)).write(bytes)
+            }
+            result => result,
+        }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
+        match self.stream.try_write_vectored(slices) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && take(&mut self.looks.write) => {
+                (&*SockRef::from(&self.stream)).write_vectored(slices)
+            }
+            result => result,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub(super) struct Link<S> {
     pub(super) stream: S,
     pub(super) session: Session,
     ready: Interest,
+    /// Something was written, and nothing read since.
+    awaits: bool,
     /// Writing has failed; what the peer said before is still read.
     failed: Option<DisconnectReason>,
 }
@@ -23,7 +25,7 @@ pub(super) struct Link<S> {
 impl<S: Read + Write> Link<S> {
     pub(super) fn new(stream: S) -> Self {
         let ready = Interest { read: true, write: true };
-        Self { stream, session: Session::new(), ready, failed: None }
+        Self { stream, session: Session::new(), ready, awaits: false, failed: None }
     }
 
     pub(super) fn set_ready(&mut self, ready: Interest) {
@@ -34,6 +36,11 @@ impl<S: Read + Write> Link<S> {
     /// What the stream has to become ready for.
     pub(super) fn interest(&self) -> Interest {
         Interest { read: !self.ready.read, write: !self.ready.write && self.session.wants_write() }
+    }
+
+    /// Whether the stream is likely to become ready for something soon.
+    pub(super) fn is_expectant(&self) -> bool {
+        self.awaits || self.session.wants_write()
     }
 
     /// Whether there is something to do without waiting.
@@ -52,6 +59,7 @@ impl<S: Read + Write> Link<S> {
             let flushed = self.session.flush(&mut self.stream);
             if flushed.written > 0 {
                 inbox.written(conn, flushed.written);
+                self.awaits = true;
             }
             match flushed.end {
                 FlushEnd::Empty => {}
@@ -67,7 +75,7 @@ impl<S: Read + Write> Link<S> {
                 break;
             }
             match inbox.fill(conn, &mut self.session, &mut self.stream, shared) {
-                Filled::Data(_) => {}
+                Filled::Data(_) => self.awaits = false,
                 Filled::Blocked => self.ready.read = false,
                 Filled::Ended(reason) => return Some(self.failed.unwrap_or(reason)),
             }

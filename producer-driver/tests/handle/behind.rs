@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 use std::{future::Future, pin::Pin};
 
 use producer_driver::proto::{Cancel, Codec};
@@ -89,6 +90,39 @@ fn a_task_that_only_sends_gives_way_once_per_batch() {
     let close = rig.handle.close(None);
     rig.run(close);
     assert_eq!(rig.net.values("orders", 0).len(), 2_241);
+}
+
+/// Its executor runs one task after the other for long before it asks its reactor.
+#[test]
+fn where_a_task_gives_way_the_driver_looks_for_answers_without_a_reactor() {
+    for is_cooperative in [false, true] {
+        let (mut rig, hold) = behind();
+        if is_cooperative {
+            rig.driver.set_cooperative();
+        }
+        rig.is_reactor_mute = true;
+        let now = rig.net.now();
+        rig.net.with(|cluster| cluster.release(now, hold));
+        let delivered = rig.handle.stats().records_delivered;
+        let is_woken_by_a_poll = (0..40).any(|_| {
+            let mut admission = send(&rig);
+            rig.turn();
+            let before = rig.wakes.count();
+            !is_ready(&mut admission) && rig.wakes.count() > before
+        });
+        assert_eq!(is_woken_by_a_poll, is_cooperative);
+        let patience = Duration::from_millis(if is_cooperative { 10_000 } else { 50 });
+        let give_up = Instant::now() + patience;
+        while rig.handle.stats().records_delivered == delivered && Instant::now() < give_up {
+            rig.turn();
+            drop(one_that_gives_way(&rig));
+        }
+        assert_eq!(rig.handle.stats().records_delivered > delivered, is_cooperative);
+        rig.is_reactor_mute = false;
+        let close = rig.handle.close(None);
+        rig.run(close);
+        assert_eq!(rig.net.values("orders", 0).len() as u64, rig.handle.stats().records_pushed);
+    }
 }
 
 #[test]
