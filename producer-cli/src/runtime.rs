@@ -19,6 +19,16 @@ pub(crate) enum Runtime {
     Smol,
 }
 
+/// Where the work is done that shares a thread with a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seat {
+    /// In the future that the runtime blocks on. When a task wakes it, the runtime looks at the
+    /// reactor once more before it is its turn.
+    Main,
+    /// In a task beside the producer's.
+    Task,
+}
+
 impl Runtime {
     /// Starts a producer from within a tokio runtime, which it shares if it is one for tokio;
     /// else it is on a thread of its own. Whatever it runs on, the handle is the same.
@@ -34,11 +44,12 @@ impl Runtime {
         }
     }
 
-    /// Starts a producer and runs `work` with it, to its end. Both are tasks on this thread, where
+    /// Starts a producer and runs `work` with it, to its end. Both are on this thread, where
     /// nothing is handed over between two; only the producer on mio has its own.
     pub(crate) fn run<W>(
         self,
         config: Config,
+        seat: Seat,
         work: impl FnOnce(Handle) -> W,
     ) -> Result<ExitCode, String>
     where
@@ -46,11 +57,11 @@ impl Runtime {
     {
         match self {
             Self::Tokio => on_tokio(&mut Builder::new_current_thread(), async {
-                let producer = self.start(config)?;
-                // As a task like the producer's: the runtime asks the system what is new once more
-                // than needed when the future that it blocks on is woken by a task.
-                let work = tokio::spawn(work(producer));
-                work.await.map_err(|error| error.to_string())?
+                let work = work(self.start(config)?);
+                match seat {
+                    Seat::Main => work.await,
+                    Seat::Task => tokio::spawn(work).await.map_err(|error| error.to_string())?,
+                }
             }),
             // Like its blocking calls: parked, with no reactor of its own to look after.
             Self::Mio => smol::future::block_on(work(mio(config)?)),
@@ -59,8 +70,11 @@ impl Runtime {
                     producer_smol::Producer::new(config).map_err(|error| error.to_string())?;
                 let executor = smol::LocalExecutor::new();
                 executor.spawn(driver).detach();
-                let work = executor.spawn(work(Handle::clone(&producer)));
-                smol::block_on(executor.run(work))
+                let work = work(Handle::clone(&producer));
+                match seat {
+                    Seat::Main => smol::block_on(executor.run(work)),
+                    Seat::Task => smol::block_on(executor.run(executor.spawn(work))),
+                }
             }
         }
     }
