@@ -18,6 +18,7 @@
 
 mod app;
 mod audit;
+mod careful;
 #[cfg(test)]
 mod closing;
 mod content;

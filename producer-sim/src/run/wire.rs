@@ -1,5 +1,6 @@
 //! Requests and answers as they cross the producer's border, decoded.
 
+use super::careful::Careful;
 use super::content::{RecordNumber, read_value};
 use super::script::Script;
 use super::verdict::{Failure, Oracle};
@@ -9,7 +10,8 @@ use crate::records::{Batch, BatchHeader};
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::produce_response::NodeEndpoint;
 use kafka_protocol::messages::{
-    ApiKey, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader, ResponseKind,
+    ApiKey, ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, ProduceRequest,
+    ProduceResponse, RequestHeader, ResponseKind,
 };
 use kafka_protocol::protocol::Decodable;
 use producer_proto::{ConnectionId, Uuid};
@@ -217,7 +219,9 @@ impl Wire {
             ApiKey::Produce => {
                 let response = match old_produce::is_old(api, version) {
                     true => old_produce::decode_answer(&mut frame, version).ok()?,
-                    false => ProduceResponse::decode(&mut frame, version).ok()?,
+                    false => {
+                        ProduceResponse::decode(&mut Careful::new(&mut frame), version).ok()?
+                    }
                 };
                 let named = response.node_endpoints.iter();
                 brokers.addresses =
@@ -225,7 +229,8 @@ impl Wire {
                 (response.throttle_time_ms, Said::Produce(self.partitions(&response)))
             }
             ApiKey::Metadata => {
-                let response = MetadataResponse::decode(&mut frame, version).ok()?;
+                let response =
+                    MetadataResponse::decode(&mut Careful::new(&mut frame), version).ok()?;
                 let named = response.brokers.iter();
                 brokers.addresses =
                     addresses(named.map(|node| (node.node_id.0, node.host.as_str(), node.port)));
@@ -235,15 +240,20 @@ impl Wire {
                     Said::Metadata(self.leaders(&response, version), topic_errors(&response)),
                 )
             }
-            _ => match ResponseKind::decode(api, &mut frame, version).ok()? {
-                ResponseKind::InitProducerId(init) => {
-                    (init.throttle_time_ms, Said::Other(init.error_code))
-                }
-                ResponseKind::ApiVersions(versions) => {
-                    (versions.throttle_time_ms, Said::Other(versions.error_code))
-                }
-                _ => (0, Said::Other(0)),
-            },
+            ApiKey::InitProducerId => {
+                let mut frame = Careful::new(&mut frame);
+                let init = InitProducerIdResponse::decode(&mut frame, version).ok()?;
+                (init.throttle_time_ms, Said::Other(init.error_code))
+            }
+            ApiKey::ApiVersions => {
+                let mut frame = Careful::new(&mut frame);
+                let versions = ApiVersionsResponse::decode(&mut frame, version).ok()?;
+                (versions.throttle_time_ms, Said::Other(versions.error_code))
+            }
+            _ => {
+                ResponseKind::decode(api, &mut frame, version).ok()?;
+                (0, Said::Other(0))
+            }
         };
         let throttle = Duration::from_millis(u64::try_from(throttle).unwrap_or(0));
         Some(Answered { conn, request, throttle, said, brokers })
