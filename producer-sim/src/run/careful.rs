@@ -9,7 +9,8 @@ use kafka_protocol::protocol::buf::ByteBuf;
 const HARMLESS: u64 = 1 << 20;
 
 /// Bytes in which no length or count may be larger than what is left. All numbers of variable length
-/// in answers are such, or small; one that is not ends the decoding.
+/// in answers are such, or small; one that is not ends the decoding. Counts of four bytes, as versions
+/// before the flexible ones have them, look like any other number and are believed.
 pub(super) struct Careful<'a> {
     bytes: &'a mut Bytes,
     /// What the last bytes, read one by one, come to as a number of variable length, if that goes on.
@@ -35,10 +36,6 @@ impl Buf for Careful<'_> {
     fn advance(&mut self, count: usize) {
         (self.number, self.bits) = (0, 0);
         self.bytes.advance(count);
-    }
-
-    fn get_u8(&mut self) -> u8 {
-        self.try_get_u8().unwrap_or(0)
     }
 
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
