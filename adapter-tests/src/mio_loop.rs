@@ -52,10 +52,13 @@ fn run(mut poll: Poll, incoming: &Receiver<EventLoop>) {
     let mut events = Events::with_capacity(64);
     let mut producers: Vec<EventLoop> = Vec::new();
     loop {
-        match incoming.try_recv() {
-            Ok(producer) => producers.push(producer),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => return,
+        // One wake-up may stand for several calls.
+        loop {
+            match incoming.try_recv() {
+                Ok(producer) => producers.push(producer),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
+            }
         }
         producers.retain_mut(EventLoop::turn);
         let timeout = producers.iter().filter_map(EventLoop::next_timeout).min();

@@ -36,12 +36,14 @@ mod rig;
 mod stress;
 mod threads;
 mod wait;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
 pub use adapter::{Adapter, Delivery, Failure, Message, Outcome, Place, Producer, Task};
+use watch::Watch;
 
 /// One thing that an adapter must do.
 #[derive(Clone, Copy, Debug)]
@@ -95,14 +97,17 @@ pub fn scenarios<A: Adapter>() -> Vec<Scenario<A>> {
 }
 
 /// Runs the scenarios one after the other, all or those whose name contains the first argument of
-/// the program, and says how each went.
+/// the program, and says how each went. One that takes minutes hangs: then it is named, and the
+/// process ends.
 pub fn main<A: Adapter>(adapter: &A) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filter = arguments.iter().find(|it| !it.starts_with('-')).map_or("", String::as_str);
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios::<A>().iter().filter(|it| it.name.contains(filter)) {
         let begin = Instant::now();
+        let watch = Watch::begin(format!("{}: {}", adapter.name(), scenario.name));
         let result = catch_unwind(AssertUnwindSafe(|| (scenario.run)(adapter)));
+        watch.end();
         let took = begin.elapsed().as_secs_f64();
         let verdict = if result.is_ok() { "ok" } else { "FAILED" };
         println!("{}: {} ... {verdict} ({took:.2} s)", adapter.name(), scenario.name);
