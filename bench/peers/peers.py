@@ -28,8 +28,9 @@ def without(*measures):
     return ALL.difference(measures)
 
 
-def ours(runtime):
-    return Peer("ours-" + runtime, ["producer", "perf", "--runtime", runtime], "ours")
+def ours(name, runtime=None, *options, measures=ALL):
+    command = ["producer", "perf", "--runtime", runtime or name, *options]
+    return Peer("ours-" + name, command, "ours", measures)
 
 
 def limit(batches, measures):
@@ -50,6 +51,7 @@ PEERS = {
         limit(1, without("paced")),
         limit(4, frozenset(["throughput"])),
         ours("tokio"),
+        ours("tokio-workers", "tokio", "--workers", measures=without("paced")),
         ours("mio"),
         ours("smol"),
         Peer("ours-mio-loop", ["mio-loop"], "rust", frozenset(["latency"])),

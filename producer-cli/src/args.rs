@@ -156,6 +156,9 @@ pub(crate) struct PerfArgs {
     /// What to run the producer on
     #[arg(long, value_enum, default_value_t = Runtime::Tokio)]
     pub(crate) runtime: Runtime,
+    /// tokio with a worker thread per processor, as of #[tokio::main]; else all is on one thread
+    #[arg(long, conflicts_with_all = ["rate", "threads"])]
+    pub(crate) workers: bool,
 }
 
 /// Options of `producer serve`.
@@ -341,5 +344,10 @@ mod tests {
         assert_eq!(paced.rate, "9".parse().ok());
         let both = parse(&["perf", "--rate", "9", "--latency", "1"]).unwrap_err();
         assert!(both.to_string().contains("--latency"), "{both}");
+        assert!(parse(&["perf", "--workers", "--rate", "9"]).is_err());
+        let arguments = ["perf", "--workers", "--runtime", "mio"];
+        let Command::Perf(mio) = parse(&arguments).unwrap().command else { panic!("not perf") };
+        let error = crate::perf::run(&mio).unwrap_err();
+        assert!(error.contains("--runtime tokio"), "{error}");
     }
 }

@@ -39,6 +39,11 @@ pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
         None if Path::new(DATA).is_dir() => Payload::load(Path::new(DATA), args.size, args.keyed)?,
         None => Payload::made_up(args.size, args.keyed)?,
     };
+    if args.workers && args.runtime != Runtime::Tokio {
+        return Err(
+            "--workers is for --runtime tokio: the others have no worker threads".to_owned()
+        );
+    }
     if let Some(rate) = args.rate {
         return paced::run(args, rate, config(args)?, &payload);
     }
@@ -53,7 +58,11 @@ pub(crate) fn run(args: &PerfArgs) -> Result<ExitCode, String> {
 /// A task, as in most applications; but on smol a task that always has something to do leaves the
 /// reactor to a thread of its own, which takes a tenth of the CPU.
 fn seat(args: &PerfArgs) -> Seat {
-    if args.runtime == Runtime::Smol && !args.latency { Seat::Main } else { Seat::Task }
+    match args.runtime {
+        Runtime::Smol if !args.latency => Seat::Main,
+        Runtime::Tokio if args.workers => Seat::Workers,
+        _ => Seat::Task,
+    }
 }
 
 async fn measure(args: PerfArgs, producer: Handle, payload: Payload) -> Result<ExitCode, String> {

@@ -27,6 +27,8 @@ pub(crate) enum Seat {
     Main,
     /// In a task beside the producer's.
     Task,
+    /// The same on tokio's worker threads, one per processor, any of which may run either.
+    Workers,
 }
 
 impl Runtime {
@@ -44,8 +46,8 @@ impl Runtime {
         }
     }
 
-    /// Starts a producer and runs `work` with it, to its end. Both are on this thread, where
-    /// nothing is handed over between two; only the producer on mio has its own.
+    /// Starts a producer and runs `work` with it, to its end. Unless there are workers, both are on
+    /// this thread, where nothing is handed over between two; only the producer on mio has its own.
     pub(crate) fn run<W>(
         self,
         config: Config,
@@ -56,13 +58,19 @@ impl Runtime {
         W: Future<Output = Result<ExitCode, String>> + Send + 'static,
     {
         match self {
-            Self::Tokio => on_tokio(&mut Builder::new_current_thread(), async {
-                let work = work(self.start(config)?);
-                match seat {
-                    Seat::Main => work.await,
-                    Seat::Task => tokio::spawn(work).await.map_err(|error| error.to_string())?,
-                }
-            }),
+            Self::Tokio => {
+                let mut builder = match seat {
+                    Seat::Main | Seat::Task => Builder::new_current_thread(),
+                    Seat::Workers => Builder::new_multi_thread(),
+                };
+                on_tokio(&mut builder, async {
+                    let work = work(self.start(config)?);
+                    if seat == Seat::Main {
+                        return work.await;
+                    }
+                    tokio::spawn(work).await.map_err(|error| error.to_string())?
+                })
+            }
             // Like its blocking calls: parked, with no reactor of its own to look after.
             Self::Mio => smol::future::block_on(work(mio(config)?)),
             Self::Smol => {
@@ -73,7 +81,9 @@ impl Runtime {
                 let work = work(Handle::clone(&producer));
                 match seat {
                     Seat::Main => smol::block_on(executor.run(work)),
-                    Seat::Task => smol::block_on(executor.run(executor.spawn(work))),
+                    Seat::Task | Seat::Workers => {
+                        smol::block_on(executor.run(executor.spawn(work)))
+                    }
                 }
             }
         }
