@@ -171,7 +171,8 @@ impl<S: Read + Write> Driver<S> {
     }
 
     /// Asks `poll` of every stream that waits for something, whether it is ready; for adapters
-    /// that have to ask, and leave their waker by asking. True when one is ready: turn again.
+    /// that have to ask, and leave their waker by asking. True when one is ready, also by an earlier
+    /// call or because of [`look`](Self::look): turn again, for nothing else would wake the adapter.
     pub fn poll_ready(
         &mut self,
         mut poll: impl FnMut(ConnectionId, &mut S, Interest) -> Interest,
@@ -181,9 +182,9 @@ impl<S: Read + Write> Driver<S> {
             let interest = link.interest();
             if interest != Interest::default() {
                 let ready = poll(conn, &mut link.stream, interest);
-                is_any |= ready != Interest::default();
                 link.set_ready(ready);
             }
+            is_any |= link.is_busy();
         }
         is_any
     }
@@ -191,7 +192,7 @@ impl<S: Read + Write> Driver<S> {
     /// Says that turns are taken by a task, which tasks that send may keep from its thread, and from
     /// the thread's reactor for longer still. When such a task gives way, see
     /// [`Admission`](crate::Admission), the driver is woken, and [`look`](Self::look) is worth its
-    /// call before the turn.
+    /// call before [`poll_ready`](Self::poll_ready).
     pub fn set_cooperative(&mut self) {
         self.shared.set_cooperative();
     }

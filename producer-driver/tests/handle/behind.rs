@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::{future::Future, pin::Pin};
 
 use producer_driver::proto::{Cancel, Codec};
-use producer_driver::{Admission, Record};
+use producer_driver::{Admission, Interest, Next, Record};
 use producer_sim::{ApiKey, Rule, RuleId};
 
 use crate::rig::{Rig, is_ready};
@@ -123,6 +123,27 @@ fn where_a_task_gives_way_the_driver_looks_for_answers_without_a_reactor() {
         rig.run(close);
         assert_eq!(rig.net.values("orders", 0).len() as u64, rig.handle.stats().records_pushed);
     }
+}
+
+/// On another thread than the driver's, at the very moment of its turn: too late for that to look, and
+/// too early to wake it.
+#[test]
+fn a_driver_that_looks_before_it_sleeps_does_not_sleep_over_what_it_finds() {
+    let (mut rig, hold) = behind();
+    rig.driver.set_cooperative();
+    let now = rig.net.now();
+    drop(one_that_gives_way(&rig));
+    rig.net.with(|cluster| cluster.release(now, hold));
+    let waker = Waker::from(rig.wakes.clone());
+    while rig.driver.turn(&mut rig.host, &waker) == Next::Again {}
+
+    rig.driver.look(|_| ());
+    let hears_nothing = |_, _: &mut _, _| Interest::default();
+    assert!(rig.driver.poll_ready(hears_nothing), "a stream is to be tried: there must be a turn");
+    let delivered = rig.handle.stats().records_delivered;
+    while rig.driver.turn(&mut rig.host, &waker) == Next::Again {}
+    assert!(rig.handle.stats().records_delivered > delivered);
+    assert!(!rig.driver.poll_ready(hears_nothing), "now it may sleep");
 }
 
 #[test]
