@@ -1,15 +1,19 @@
 //! A lock that many threads want all the time, and one more often than each of the others.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-/// How often to try again before standing back, and how long in between: together about what the
-/// longest of the usual holds takes.
+/// How often to try again before standing back, and how long in between: together about what one
+/// record takes.
 const TRIES: usize = 4;
 const SPINS: usize = 4;
+
+/// The same while the owner has the lock: together some microseconds, about what the longest of its
+/// usual holds takes. To stand back for that is to lose thirty times as much.
+const TRIES_FOR_OWNER: usize = 48;
 
 /// How often to stand back before getting in line, and for how long.
 const NAPS: usize = 8;
@@ -20,37 +24,39 @@ const NAP: Duration = Duration::from_micros(100);
 /// Threads in line for a mutex are woken one by one. Whoever lets go of it pays for that, with more
 /// than what it is held for; and what it protects goes to and fro between processors, which is
 /// slow for all. So a thread that finds another at work, and does not get in soon, stands back for
-/// a moment, in which the other does much at a stretch. For the owner it gets in line, as long as
-/// the owner has little to do; if there is much, it does good to let the owner alone.
+/// a moment, in which the other does much at a stretch. For the owner one of them waits a little
+/// longer, and then gets in line, as long as the owner has little to do; if there is much, it does
+/// good to let the owner alone.
 ///
 /// A panic under the lock leaves it usable.
 #[derive(Debug)]
 pub(crate) struct Lock<T> {
     value: Mutex<T>,
-    /// A hint only.
+    /// What is known of the owner: [`WORKS`], [`HOLDS`], [`BEHIND`]. A hint only; the owner writes it.
     owner: AtomicU8,
+    /// Somebody waits for the end of the owner's hold. Two who do are in each other's way.
+    is_awaited: AtomicBool,
 }
 
-/// What the owner does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Doing {
-    /// Something else.
-    Away,
-    /// It has the lock, or wants it.
-    Working,
-    /// The same, with much left to do afterwards.
-    Behind,
-}
+/// It has the lock, or wants it.
+const WORKS: u8 = 1;
+/// It has the lock.
+const HOLDS: u8 = 2;
+/// It had much left to do when it was last here.
+const BEHIND: u8 = 4;
 
 impl<T> Lock<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { value: Mutex::new(value), owner: AtomicU8::new(Doing::Away as u8) }
+        Self {
+            value: Mutex::new(value),
+            owner: AtomicU8::new(0),
+            is_awaited: AtomicBool::new(false),
+        }
     }
 
     /// Whether the owner had much left to do when it was last here.
     pub(crate) fn is_owner_behind(&self) -> bool {
-        self.owner.load(Relaxed) == Doing::Behind as u8
+        self.owner.load(Relaxed) & BEHIND != 0
     }
 
     /// In line with all others.
@@ -66,25 +72,26 @@ impl<T> Lock<T> {
 
     /// For the owner.
     pub(crate) fn lock_as_owner(&self) -> Owner<'_, T> {
-        if self.owner.load(Relaxed) == Doing::Away as u8 {
-            self.owner.store(Doing::Working as u8, Relaxed);
-        }
-        Owner { guard: self.lock(), doing: &self.owner, is_behind: false }
+        let known = self.owner.load(Relaxed) | WORKS;
+        self.owner.store(known, Relaxed);
+        let guard = self.lock();
+        self.owner.store(known | HOLDS, Relaxed);
+        Owner { guard, known: &self.owner, is_behind: false }
     }
 
     #[cold]
     #[inline(never)]
     fn lock_later(&self) -> MutexGuard<'_, T> {
-        for _ in 0..TRIES {
-            for _ in 0..SPINS {
-                std::hint::spin_loop();
-            }
-            if let Some(guard) = self.try_lock() {
-                return guard;
-            }
+        let awaits_owner = !self.is_awaited.swap(true, Relaxed);
+        let guard = self.lock_soon(if awaits_owner { TRIES_FOR_OWNER } else { 0 });
+        if awaits_owner {
+            self.is_awaited.store(false, Relaxed);
+        }
+        if let Some(guard) = guard {
+            return guard;
         }
         for _ in 0..NAPS {
-            if self.owner.load(Relaxed) == Doing::Working as u8 {
+            if self.owner.load(Relaxed) & (WORKS | BEHIND) == WORKS {
                 break;
             }
             thread::sleep(NAP);
@@ -93,6 +100,25 @@ impl<T> Lock<T> {
             }
         }
         self.lock()
+    }
+
+    /// Tries a few times, and so many times more while the owner has it.
+    fn lock_soon(&self, mut tries_for_owner: usize) -> Option<MutexGuard<'_, T>> {
+        let mut tries = TRIES;
+        while tries > 0 {
+            for _ in 0..SPINS {
+                std::hint::spin_loop();
+            }
+            if let Some(guard) = self.try_lock() {
+                return Some(guard);
+            }
+            if tries_for_owner > 0 && self.owner.load(Relaxed) & HOLDS != 0 {
+                tries_for_owner -= 1;
+            } else {
+                tries -= 1;
+            }
+        }
+        None
     }
 
     #[inline]
@@ -108,7 +134,7 @@ impl<T> Lock<T> {
 /// The owner's hold of a [`Lock`].
 pub(crate) struct Owner<'a, T> {
     guard: MutexGuard<'a, T>,
-    doing: &'a AtomicU8,
+    known: &'a AtomicU8,
     is_behind: bool,
 }
 
@@ -121,8 +147,7 @@ impl<T> Owner<'_, T> {
 
 impl<T> Drop for Owner<'_, T> {
     fn drop(&mut self) {
-        let doing = if self.is_behind { Doing::Behind } else { Doing::Away };
-        self.doing.store(doing as u8, Relaxed);
+        self.known.store(if self.is_behind { BEHIND } else { 0 }, Relaxed);
     }
 }
 
@@ -142,8 +167,6 @@ impl<T> DerefMut for Owner<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
 
     #[test]
