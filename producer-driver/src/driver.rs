@@ -320,8 +320,8 @@ impl<S: Read + Write> Driver<S> {
             state.core.handle_input(now, input);
         }
         state.drain(now, &mut self.drained);
-        let is_behind = state.is_behind();
-        state.set_behind(is_behind);
+        let (is_behind, compresses) = (state.is_behind(), state.core.jobs_outstanding() > 0);
+        state.set_load(is_behind, compresses);
         if is_busy || self.drained.has_work() {
             return None;
         }

@@ -26,13 +26,14 @@ const NAP: Duration = Duration::from_micros(100);
 /// slow for all. So a thread that finds another at work, and does not get in soon, stands back for
 /// a moment, in which the other does much at a stretch. For the owner one of them waits a little
 /// longer, and then gets in line, as long as the owner has little to do; if there is much, it does
-/// good to let the owner alone.
+/// good to let the owner alone, as also while it has long work to do between its holds: who sends
+/// would only get further ahead of it.
 ///
 /// A panic under the lock leaves it usable.
 #[derive(Debug)]
 pub(crate) struct Lock<T> {
     value: Mutex<T>,
-    /// What is known of the owner: [`WORKS`], [`HOLDS`], [`BEHIND`]. A hint only; the owner writes it.
+    /// What is known of the owner: [`WORKS`], [`HOLDS`] and so on. A hint only; the owner writes it.
     owner: AtomicU8,
     /// Somebody waits for the end of the owner's hold. Two who do are in each other's way.
     is_awaited: AtomicBool,
@@ -44,6 +45,8 @@ const WORKS: u8 = 1;
 const HOLDS: u8 = 2;
 /// It had much left to do when it was last here.
 const BEHIND: u8 = 4;
+/// It had long work to do between two holds when it was last here.
+const TOILS: u8 = 8;
 
 impl<T> Lock<T> {
     pub(crate) fn new(value: T) -> Self {
@@ -76,7 +79,7 @@ impl<T> Lock<T> {
         self.owner.store(known, Relaxed);
         let guard = self.lock();
         self.owner.store(known | HOLDS, Relaxed);
-        Owner { guard, known: &self.owner, is_behind: false }
+        Owner { guard, known: &self.owner, is_behind: false, toils: false }
     }
 
     #[cold]
@@ -112,7 +115,7 @@ impl<T> Lock<T> {
             if let Some(guard) = self.try_lock() {
                 return Some(guard);
             }
-            if tries_for_owner > 0 && self.owner.load(Relaxed) & HOLDS != 0 {
+            if tries_for_owner > 0 && self.owner.load(Relaxed) & (HOLDS | TOILS) == HOLDS {
                 tries_for_owner -= 1;
             } else {
                 tries -= 1;
@@ -136,18 +139,20 @@ pub(crate) struct Owner<'a, T> {
     guard: MutexGuard<'a, T>,
     known: &'a AtomicU8,
     is_behind: bool,
+    toils: bool,
 }
 
 impl<T> Owner<'_, T> {
-    /// Whether much is left to do afterwards.
-    pub(crate) fn set_behind(&mut self, is_behind: bool) {
-        self.is_behind = is_behind;
+    /// Whether much is left to do afterwards, and whether some of it takes long.
+    pub(crate) fn set_load(&mut self, is_behind: bool, toils: bool) {
+        (self.is_behind, self.toils) = (is_behind, toils);
     }
 }
 
 impl<T> Drop for Owner<'_, T> {
     fn drop(&mut self) {
-        self.known.store(if self.is_behind { BEHIND } else { 0 }, Relaxed);
+        let behind = if self.is_behind { BEHIND } else { 0 };
+        self.known.store(behind | if self.toils { TOILS } else { 0 }, Relaxed);
     }
 }
 
@@ -181,7 +186,7 @@ mod tests {
                 while !is_over.load(Relaxed) {
                     let mut count = lock.lock_as_owner();
                     *count += 1;
-                    count.set_behind(turns.is_multiple_of(2));
+                    count.set_load(turns.is_multiple_of(2), turns.is_multiple_of(3));
                     turns += 1;
                 }
                 turns
