@@ -34,10 +34,16 @@ const NAP: Duration = Duration::from_micros(100);
 pub(crate) struct Lock<T> {
     value: Mutex<T>,
     /// What is known of the owner: [`WORKS`], [`HOLDS`] and so on. A hint only; the owner writes it.
-    owner: AtomicU8,
+    owner: Apart<AtomicU8>,
     /// Somebody waits for the end of the owner's hold. Two who do are in each other's way.
     is_awaited: AtomicBool,
 }
+
+/// In lines of the cache of its own (processors fetch two), so that those who look at it do not
+/// disturb those who write what is next to it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Apart<T>(T);
 
 /// It has the lock, or wants it.
 const WORKS: u8 = 1;
@@ -52,14 +58,14 @@ impl<T> Lock<T> {
     pub(crate) fn new(value: T) -> Self {
         Self {
             value: Mutex::new(value),
-            owner: AtomicU8::new(0),
+            owner: Apart(AtomicU8::new(0)),
             is_awaited: AtomicBool::new(false),
         }
     }
 
     /// Whether the owner had much left to do when it was last here.
     pub(crate) fn is_owner_behind(&self) -> bool {
-        self.owner.load(Relaxed) & BEHIND != 0
+        self.owner.0.load(Relaxed) & BEHIND != 0
     }
 
     /// In line with all others.
@@ -75,11 +81,11 @@ impl<T> Lock<T> {
 
     /// For the owner.
     pub(crate) fn lock_as_owner(&self) -> Owner<'_, T> {
-        let known = self.owner.load(Relaxed) | WORKS;
-        self.owner.store(known, Relaxed);
+        let known = self.owner.0.load(Relaxed) | WORKS;
+        self.owner.0.store(known, Relaxed);
         let guard = self.lock();
-        self.owner.store(known | HOLDS, Relaxed);
-        Owner { guard, known: &self.owner, is_behind: false, toils: false }
+        self.owner.0.store(known | HOLDS, Relaxed);
+        Owner { guard, known: &self.owner.0, is_behind: false, toils: false }
     }
 
     #[cold]
@@ -94,7 +100,7 @@ impl<T> Lock<T> {
             return guard;
         }
         for _ in 0..NAPS {
-            if self.owner.load(Relaxed) & (WORKS | BEHIND) == WORKS {
+            if self.owner.0.load(Relaxed) & (WORKS | BEHIND) == WORKS {
                 break;
             }
             thread::sleep(NAP);
@@ -112,14 +118,15 @@ impl<T> Lock<T> {
             for _ in 0..SPINS {
                 std::hint::spin_loop();
             }
+            if tries_for_owner > 0 && self.owner.0.load(Relaxed) & (HOLDS | TOILS) == HOLDS {
+                // To try would take the line of the cache away from it.
+                tries_for_owner -= 1;
+                continue;
+            }
             if let Some(guard) = self.try_lock() {
                 return Some(guard);
             }
-            if tries_for_owner > 0 && self.owner.load(Relaxed) & (HOLDS | TOILS) == HOLDS {
-                tries_for_owner -= 1;
-            } else {
-                tries -= 1;
-            }
+            tries -= 1;
         }
         None
     }
