@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MODES = ["sink", "kafka", "latency", "paced", "floors"]
-ORDER = ["limit-1", "limit-4", "ours-tokio", "ours-mio", "ours-smol", "ours-mio-loop", "java", "rdkafka", "franz",
+ORDER = ["limit-1", "limit-4", "ours-tokio", "ours-tokio-workers", "ours-mio", "ours-smol", "ours-mio-loop", "java", "rdkafka", "franz",
          "sarama", "rskafka-direct", "rskafka-batch"]
 NONE = "–"
 
