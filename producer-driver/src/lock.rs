@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::Duration;
 
-/// How often to try again before standing back, and how long in between: together about what one
-/// record takes.
+/// How often to try again before standing back, and how long in between: together a fraction of a
+/// microsecond, some records of another sender.
 const TRIES: usize = 4;
 const SPINS: usize = 4;
 
-/// The same while the owner has the lock: together some microseconds, about what the longest of its
+/// How often to look on top of that while the owner has the lock: together some microseconds, about what the longest of its
 /// usual holds takes. To stand back for that is to lose thirty times as much.
 const TRIES_FOR_OWNER: usize = 48;
 
