@@ -281,4 +281,10 @@ impl Cluster {
     pub(super) fn place_of(&self, topic: &str, index: i32) -> Option<Place> {
         self.topics.get(topic).map(|topic| topic.place(index))
     }
+
+    /// How often another's log has taken the place of this broker's.
+    pub(super) fn logs_replaced(&mut self, broker: i32, topic: &str, index: i32) -> u32 {
+        let partition = self.topics.get_mut(topic).and_then(|topic| topic.partition(index));
+        partition.and_then(|it| it.replica(broker)).map_or(0, |replica| replica.replaced)
+    }
 }

@@ -23,6 +23,8 @@ pub(super) struct Replica {
     pub(super) behind_since: Option<Instant>,
     /// How far its log was compared with the one that counts (see `check.rs`).
     pub(super) checked: i64,
+    /// How often another's log has taken the place of its own.
+    pub(super) replaced: u32,
 }
 
 impl Replica {
@@ -35,6 +37,7 @@ impl Replica {
             fetching: false,
             behind_since: None,
             checked: 0,
+            replaced: 0,
         }
     }
 
@@ -303,7 +306,7 @@ impl Partition {
     /// one whose log counts.
     pub(super) fn hand_log_to(&mut self, broker: i32) {
         if let Some(replica) = self.replicas.iter_mut().find(|r| r.broker == broker) {
-            replica.own = None;
+            replica.replaced += u32::from(replica.own.take().is_some());
             self.authority = broker;
         }
     }

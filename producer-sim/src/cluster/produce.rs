@@ -99,7 +99,8 @@ impl Cluster {
                         if let (-1, Some(required), Some(place)) =
                             (context.acks, required, self.place_of(name, index))
                         {
-                            parts.push(Part { place, at, required });
+                            let replaced = self.logs_replaced(context.broker, name, index);
+                            parts.push(Part { place, at, required, replaced });
                         }
                         answer
                     }

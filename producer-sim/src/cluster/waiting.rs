@@ -34,6 +34,8 @@ pub(super) struct Part {
     pub(super) at: (usize, usize),
     /// The high watermark that it waits for.
     pub(super) required: i64,
+    /// How often the broker's log had been replaced by then: what was appended goes with it.
+    pub(super) replaced: u32,
 }
 
 impl Waiting {
@@ -110,7 +112,8 @@ impl Cluster {
         let Some(partition) = topic.and_then(|topic| topic.partition(place.index)) else {
             return Some(Err(ResponseError::UnknownTopicOrPartition));
         };
-        if !partition.is_leader(broker) {
+        let is_kept = partition.replica(broker).is_some_and(|it| it.replaced == part.replaced);
+        if !partition.is_leader(broker) || !is_kept {
             return Some(Err(ResponseError::NotLeaderOrFollower));
         }
         let leads = partition.image.leader == Some(broker);
